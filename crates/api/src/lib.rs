@@ -1,0 +1,1 @@
+//! The Tenant CustomResourceDefinition: wire types, schema, and parsing into the model. Pure.

@@ -1,0 +1,1 @@
+//! Attack techniques, a file each, and their runner. Speaks raw HTTP as an attacker would.

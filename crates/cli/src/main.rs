@@ -1,0 +1,2 @@
+//! The bulkhead binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Reconciles Tenants and their namespaces.

@@ -1,0 +1,1 @@
+//! The tenant-facing API proxy.

@@ -1,0 +1,22 @@
+//! The values that every other crate speaks about: names, tenants, requests, findings, and
+//! views over Kubernetes objects that lose no field.
+//!
+//! Wire data becomes one of these types once, at the edge, and cannot be illegal afterwards.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod admission;
+pub mod finding;
+pub mod json;
+pub mod labels;
+pub mod names;
+pub mod rules;
+pub mod tenant;
+pub mod view;
+
+pub use admission::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
+pub use finding::{FieldPath, Finding, Segment};
+pub use names::{
+    NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid,
+};
+pub use rules::{Capability, Profile, TenantRules};
+pub use tenant::{Member, NetworkIsolation, PodSecurity, Role, Subject, Tenant};

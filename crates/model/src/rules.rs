@@ -1,0 +1,120 @@
+//! What the controls need to know of a tenant, compiled once when the tenant changes.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{NameError, TenantName, Uid};
+
+/// The tenant's rules as they stand in the guarded annotation [`crate::labels::RULES`] of each
+/// of its namespaces. A field that this version does not know makes the whole unreadable, and
+/// what is unreadable denies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TenantRules {
+    /// The tenant that the namespace belongs to.
+    pub tenant: TenantName,
+    /// The UID of its Tenant object.
+    pub uid: Uid,
+    /// Which controls apply.
+    pub profile: Profile,
+    /// Capabilities that containers may add.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowed_capabilities: BTreeSet<Capability>,
+}
+
+/// The set of controls that a tenant's pods are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Profile {
+    /// The guide's appendix: the policy for tenants that nobody trusts. The default.
+    Strict,
+}
+
+/// A Linux capability in the API's canonical form: upper case, without `CAP_`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Capability(String);
+
+impl Capability {
+    /// Capabilities that no list may hold (guide, 限制容器特权), and the word for all of them.
+    pub const NEVER: [&'static str; 3] = ["SYS_ADMIN", "NET_ADMIN", "ALL"];
+
+    /// The canonical form of whatever spelling a manifest has. Runtimes fold case and strip
+    /// `CAP_`, so a comparison must as well.
+    #[must_use]
+    pub fn canonical(written: &str) -> String {
+        let upper = written.trim().to_ascii_uppercase();
+        upper.strip_prefix("CAP_").map_or(upper.clone(), str::to_owned)
+    }
+
+    /// Reads a capability that a tenant may be allowed.
+    ///
+    /// # Errors
+    /// If it is not of the form `NET_BIND_SERVICE`, or one of [`Self::NEVER`].
+    pub fn parse(input: &str) -> Result<Self, NameError> {
+        let well_formed = !input.is_empty()
+            && !input.starts_with("CAP_")
+            && input.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if well_formed && !Self::NEVER.contains(&input) {
+            Ok(Self(input.to_owned()))
+        } else {
+            Err(NameError {
+                input: input.to_owned(),
+                what: "capability that a tenant may be allowed",
+                expected: "upper case without `CAP_`, such as `NET_BIND_SERVICE`, and none of SYS_ADMIN, NET_ADMIN, ALL",
+            })
+        }
+    }
+
+    /// The canonical name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Capability {
+    type Error = NameError;
+    fn try_from(input: String) -> Result<Self, NameError> {
+        Self::parse(&input)
+    }
+}
+
+impl From<Capability> for String {
+    fn from(capability: Capability) -> Self {
+        capability.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_capability_is_one() {
+        for spelling in ["SYS_ADMIN", "sys_admin", "CAP_SYS_ADMIN", "cap_sys_admin", " Sys_Admin "] {
+            assert_eq!(Capability::canonical(spelling), "SYS_ADMIN");
+        }
+    }
+
+    #[test]
+    fn what_the_guide_forbids_is_on_no_list() {
+        for bad in ["SYS_ADMIN", "NET_ADMIN", "ALL", "CAP_CHOWN", "chown", ""] {
+            assert!(Capability::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Capability::parse("NET_BIND_SERVICE").is_ok());
+    }
+
+    #[test]
+    fn rules_with_an_unknown_field_are_unreadable() {
+        let json = r#"{"tenant":"acme","uid":"u-1","profile":"Strict","laxer":true}"#;
+        assert!(serde_json::from_str::<TenantRules>(json).is_err());
+    }
+}

@@ -1,0 +1,268 @@
+//! The Tenant as the rest of Bulkhead knows it: parsed, checked, free of wire forms.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::names::{
+    NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid,
+};
+use crate::rules::{Capability, Profile, TenantRules};
+
+/// One tenant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tenant {
+    /// Its name, from the object's metadata.
+    pub name: TenantName,
+    /// The UID of its object: a Tenant of the same name that is made anew is another tenant.
+    pub uid: Uid,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Whether the object is being deleted: nothing of the tenant may be reachable any more.
+    pub deleting: bool,
+    /// Who may act for it.
+    pub members: Vec<Member>,
+    /// Roles beside the three built-in ones.
+    pub roles: Vec<CustomRole>,
+    /// What the names of its namespaces start with.
+    pub prefix: Prefix,
+    /// What its pods are held to.
+    pub pod_security: PodSecurity,
+    /// Which traffic reaches its pods.
+    pub network: NetworkIsolation,
+    /// The `spec.limits` of the LimitRange in each namespace.
+    pub limits: Vec<Value>,
+    /// A cordoned tenant keeps what it has and makes nothing new.
+    pub cordoned: bool,
+}
+
+impl Tenant {
+    /// The rules that go into the guarded annotation of each namespace.
+    #[must_use]
+    pub fn rules(&self) -> TenantRules {
+        TenantRules {
+            tenant: self.name.clone(),
+            uid: self.uid.clone(),
+            profile: self.pod_security.profile,
+            allowed_capabilities: self.pod_security.allowed_capabilities.clone(),
+        }
+    }
+
+    /// The synthetic user that stands for a role of this tenant.
+    #[must_use]
+    pub fn user(&self, role: &Role) -> SyntheticUser {
+        SyntheticUser { tenant: self.name.clone(), role: role.name() }
+    }
+
+    /// Every role that this tenant has, the built-in ones first.
+    pub fn all_roles(&self) -> impl Iterator<Item = Role> + '_ {
+        [Role::Admin, Role::Developer, Role::Viewer]
+            .into_iter()
+            .chain(self.roles.iter().map(|role| Role::Custom(role.name.clone())))
+    }
+
+    /// Whether a namespace of this name may be this tenant's.
+    #[must_use]
+    pub fn may_own(&self, namespace: &NamespaceName) -> bool {
+        self.prefix.covers(namespace)
+    }
+
+    /// The strongest role of a person, if the person is a member. Built-in roles come before
+    /// custom ones, then the order of the list decides.
+    #[must_use]
+    pub fn role_of(&self, person: &Person<'_>) -> Option<Role> {
+        let mut roles: Vec<&Role> = self
+            .members
+            .iter()
+            .filter(|member| member.subject.matches(person))
+            .map(|member| &member.role)
+            .collect();
+        roles.sort_by_key(|role| role.rank());
+        roles.first().copied().cloned()
+    }
+}
+
+/// Somebody outside, as the gateway has authenticated them.
+#[derive(Debug, Clone, Copy)]
+pub enum Person<'a> {
+    /// A user of our certificate authority or of an identity provider.
+    User {
+        /// Name of the user.
+        name: &'a str,
+        /// Groups that the authenticator vouches for.
+        groups: &'a [String],
+    },
+    /// A ServiceAccount. Groups of ServiceAccounts make nobody a member.
+    ServiceAccount(&'a ServiceAccountRef),
+}
+
+/// A membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub subject: Subject,
+    /// As what.
+    pub role: Role,
+}
+
+/// Whom a membership names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A user by name.
+    User(String),
+    /// Everybody in a group.
+    Group(String),
+    /// A ServiceAccount by namespace and name.
+    ServiceAccount(ServiceAccountRef),
+}
+
+impl Subject {
+    fn matches(&self, person: &Person<'_>) -> bool {
+        match (self, person) {
+            (Self::User(user), Person::User { name, .. }) => user == name,
+            (Self::Group(group), Person::User { groups, .. }) => groups.contains(group),
+            (Self::ServiceAccount(ours), Person::ServiceAccount(theirs)) => ours == *theirs,
+            _ => false,
+        }
+    }
+}
+
+/// A role inside a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Works with everything in the tenant's namespaces, and makes and deletes namespaces.
+    Admin,
+    /// Works with workloads, configuration and Services.
+    Developer,
+    /// Reads, but no Secrets.
+    Viewer,
+    /// A role of `spec.roles`.
+    Custom(RoleName),
+}
+
+impl Role {
+    /// The last part of the synthetic user's name.
+    #[must_use]
+    pub fn name(&self) -> RoleName {
+        match self {
+            Self::Custom(name) => name.clone(),
+            builtin => {
+                let name = builtin.builtin_name().unwrap_or_default();
+                // INVARIANT: the built-in names are DNS labels (test `builtin_roles_have_names`).
+                #[expect(clippy::expect_used, reason = "three constants, tested")]
+                RoleName::parse(name).expect("a built-in role name is a DNS label")
+            }
+        }
+    }
+
+    /// The name of a built-in role, lower case; none for a custom role.
+    #[must_use]
+    pub fn builtin_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Admin => Some("admin"),
+            Self::Developer => Some("developer"),
+            Self::Viewer => Some("viewer"),
+            Self::Custom(_) => None,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Admin => 0,
+            Self::Developer => 1,
+            Self::Viewer => 2,
+            Self::Custom(_) => 3,
+        }
+    }
+}
+
+/// A role of `spec.roles`: its name, and the ClusterRole that it means inside each namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomRole {
+    /// Name, none of the built-in ones.
+    pub name: RoleName,
+    /// The ClusterRole to bind.
+    pub cluster_role: String,
+}
+
+/// What a tenant's pods are held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodSecurity {
+    /// Which controls apply.
+    pub profile: Profile,
+    /// Capabilities that containers may add.
+    pub allowed_capabilities: BTreeSet<Capability>,
+}
+
+/// Which traffic reaches a tenant's pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkIsolation {
+    /// Only from the tenant's own namespaces, and DNS. The instance metadata service is blocked.
+    DefaultDeny,
+    /// No NetworkPolicies of ours.
+    Open,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(members: Vec<Member>) -> Tenant {
+        Tenant {
+            name: TenantName::parse("acme").unwrap(),
+            uid: Uid::parse("u-1").unwrap(),
+            generation: 1,
+            deleting: false,
+            members,
+            roles: vec![],
+            prefix: Prefix::parse("acme-").unwrap(),
+            pod_security: PodSecurity {
+                profile: Profile::Strict,
+                allowed_capabilities: BTreeSet::new(),
+            },
+            network: NetworkIsolation::DefaultDeny,
+            limits: vec![],
+            cordoned: false,
+        }
+    }
+
+    #[test]
+    fn builtin_roles_have_names() {
+        let names: Vec<String> =
+            tenant(vec![]).all_roles().map(|role| role.name().to_string()).collect();
+        assert_eq!(names, ["admin", "developer", "viewer"]);
+    }
+
+    #[test]
+    fn a_service_account_is_keyed_by_its_namespace() {
+        let sa = |s: &str| ServiceAccountRef::parse(s).unwrap();
+        let acme = tenant(vec![Member {
+            subject: Subject::ServiceAccount(sa("acme-ci/deployer")),
+            role: Role::Admin,
+        }]);
+        assert_eq!(
+            acme.role_of(&Person::ServiceAccount(&sa("acme-ci/deployer"))),
+            Some(Role::Admin)
+        );
+        assert_eq!(acme.role_of(&Person::ServiceAccount(&sa("evil/deployer"))), None);
+        let lookalike =
+            Person::User { name: "system:serviceaccount:acme-ci:deployer", groups: &[] };
+        assert_eq!(acme.role_of(&lookalike), None);
+    }
+
+    #[test]
+    fn the_strongest_role_wins() {
+        let user = || Subject::User("alice".into());
+        let acme = tenant(vec![
+            Member { subject: user(), role: Role::Viewer },
+            Member { subject: Subject::Group("ops".into()), role: Role::Admin },
+        ]);
+        let groups = ["ops".to_owned()];
+        assert_eq!(
+            acme.role_of(&Person::User { name: "alice", groups: &groups }),
+            Some(Role::Admin)
+        );
+        assert_eq!(acme.role_of(&Person::User { name: "alice", groups: &[] }), Some(Role::Viewer));
+        assert_eq!(acme.role_of(&Person::User { name: "bob", groups: &[] }), None);
+    }
+}

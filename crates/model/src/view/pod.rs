@@ -1,0 +1,237 @@
+//! Pods, wherever they stand: in a Pod, or in the template of what makes Pods.
+
+use serde_json::Value;
+
+use super::Fields;
+use crate::finding::FieldPath;
+
+/// A pod: metadata and spec, and where they stand in the object that was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Pod<'a> {
+    value: &'a Value,
+    at: &'static str,
+}
+
+impl<'a> Pod<'a> {
+    /// The pod that stands at a dotted path of an object; the empty path for a Pod itself.
+    /// None if there is nothing there.
+    #[must_use]
+    pub fn find(object: &'a Value, at: &'static str) -> Option<Self> {
+        let value =
+            at.split('.').filter(|s| !s.is_empty()).try_fold(object, |value, key| value.get(key))?;
+        (!value.is_null()).then_some(Self { value, at })
+    }
+
+    /// The pod's `spec`.
+    #[must_use]
+    pub fn spec(self) -> Fields<'a> {
+        Fields::of(self.value.get("spec"))
+    }
+
+    /// The pod's `metadata`.
+    #[must_use]
+    pub fn metadata(self) -> Fields<'a> {
+        Fields::of(self.value.get("metadata"))
+    }
+
+    /// The pod-level `securityContext`.
+    #[must_use]
+    pub fn security_context(self) -> Fields<'a> {
+        self.spec().at("securityContext")
+    }
+
+    /// The path of a place in the pod, from the root of the object that was sent.
+    #[must_use]
+    pub fn path(self, dotted: &'static str) -> FieldPath {
+        FieldPath::of(self.at).then(dotted)
+    }
+
+    /// Every container: init containers, ordinary ones, ephemeral ones.
+    pub fn containers(self) -> impl Iterator<Item = Container<'a>> {
+        ContainerKind::ALL.into_iter().flat_map(move |kind| {
+            self.spec()
+                .list(kind.field())
+                .iter()
+                .enumerate()
+                .map(move |(index, value)| Container { pod: self, kind, index, value })
+        })
+    }
+
+    /// Every volume.
+    pub fn volumes(self) -> impl Iterator<Item = Volume<'a>> {
+        self.spec()
+            .list("volumes")
+            .iter()
+            .enumerate()
+            .map(move |(index, value)| Volume { pod: self, index, value })
+    }
+}
+
+/// Which list of the pod a container stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContainerKind {
+    /// `initContainers`, sidecars among them.
+    Init,
+    /// `containers`.
+    Ordinary,
+    /// `ephemeralContainers`.
+    Ephemeral,
+}
+
+impl ContainerKind {
+    /// All of them, in the order in which they start.
+    pub const ALL: [Self; 3] = [Self::Init, Self::Ordinary, Self::Ephemeral];
+
+    /// The list's name in the pod's spec.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Init => "initContainers",
+            Self::Ordinary => "containers",
+            Self::Ephemeral => "ephemeralContainers",
+        }
+    }
+}
+
+/// One container of a pod.
+#[derive(Debug, Clone, Copy)]
+pub struct Container<'a> {
+    /// The pod it belongs to.
+    pub pod: Pod<'a>,
+    /// The list it stands in.
+    pub kind: ContainerKind,
+    /// Where in that list.
+    pub index: usize,
+    value: &'a Value,
+}
+
+impl<'a> Container<'a> {
+    /// The container's own fields.
+    #[must_use]
+    pub fn fields(self) -> Fields<'a> {
+        Fields::of(Some(self.value))
+    }
+
+    /// The container's own `securityContext`, not merged with the pod's.
+    #[must_use]
+    pub fn security_context(self) -> Fields<'a> {
+        self.fields().at("securityContext")
+    }
+
+    /// A field of the security context as it takes effect: the container's own value, else the
+    /// pod's; whole structs replace each other, as Kubernetes merges them.
+    #[must_use]
+    pub fn effective(self, key: &str) -> Option<&'a Value> {
+        self.security_context().get(key).or_else(|| self.pod.security_context().get(key))
+    }
+
+    /// The path of a field of this container.
+    #[must_use]
+    pub fn path(self, dotted: &'static str) -> FieldPath {
+        self.pod.path("spec").then(self.kind.field()).index(self.index).then(dotted)
+    }
+
+    /// The path of the value that takes effect for a key of the security context: the pod's
+    /// where only the pod sets it, else the container's own.
+    #[must_use]
+    pub fn effective_path(self, key: &'static str) -> FieldPath {
+        let own = self.security_context().get(key).is_some();
+        if !own && self.pod.security_context().get(key).is_some() {
+            self.pod.path("spec.securityContext").then(key)
+        } else {
+            self.path("securityContext").then(key)
+        }
+    }
+}
+
+/// One volume of a pod.
+#[derive(Debug, Clone, Copy)]
+pub struct Volume<'a> {
+    pod: Pod<'a>,
+    index: usize,
+    value: &'a Value,
+}
+
+impl<'a> Volume<'a> {
+    /// The volume's fields: `name` and its source.
+    #[must_use]
+    pub fn fields(self) -> Fields<'a> {
+        Fields::of(Some(self.value))
+    }
+
+    /// The names of its sources, whatever they are: every field but `name`.
+    pub fn sources(self) -> impl Iterator<Item = &'a str> {
+        self.fields().iter().map(|(key, _)| key).filter(|key| *key != "name")
+    }
+
+    /// The path of a field of this volume.
+    #[must_use]
+    pub fn path(self, dotted: &'static str) -> FieldPath {
+        self.pod.path("spec.volumes").index(self.index).then(dotted)
+    }
+
+    /// The path of one of its sources.
+    #[must_use]
+    pub fn source_path(self, source: &str) -> FieldPath {
+        self.path("").key(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn containers_of_every_kind_come_with_their_paths() {
+        let object = json!({"spec": {"template": {"spec": {
+            "initContainers": [{}], "containers": [{}, {}], "ephemeralContainers": [{}],
+        }}}});
+        let pod = Pod::find(&object, "spec.template").unwrap();
+        let paths: Vec<String> =
+            pod.containers().map(|c| c.path("securityContext").to_string()).collect();
+        assert_eq!(
+            paths,
+            [
+                "spec.template.spec.initContainers[0].securityContext",
+                "spec.template.spec.containers[0].securityContext",
+                "spec.template.spec.containers[1].securityContext",
+                "spec.template.spec.ephemeralContainers[0].securityContext",
+            ]
+        );
+        assert!(Pod::find(&object, "spec.jobTemplate").is_none());
+    }
+
+    #[test]
+    fn a_container_overrides_its_pod_and_the_path_says_which() {
+        let object = json!({"spec": {
+            "securityContext": {"runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"securityContext": {"runAsUser": 0, "seccompProfile": null}}],
+        }});
+        let c = Pod::find(&object, "").unwrap().containers().next().unwrap();
+        assert_eq!(c.effective("runAsUser"), Some(&json!(0)));
+        assert_eq!(
+            c.effective_path("runAsUser").to_string(),
+            "spec.containers[0].securityContext.runAsUser"
+        );
+        assert_eq!(c.effective("seccompProfile"), Some(&json!({"type": "RuntimeDefault"})));
+        assert_eq!(
+            c.effective_path("seccompProfile").to_string(),
+            "spec.securityContext.seccompProfile"
+        );
+        assert_eq!(
+            c.effective_path("runAsNonRoot").to_string(),
+            "spec.containers[0].securityContext.runAsNonRoot"
+        );
+    }
+
+    #[test]
+    fn a_volume_of_an_unknown_kind_is_seen() {
+        let object =
+            json!({"spec": {"volumes": [{"name": "v", "quantumDisk": {}, "hostPath": null}]}});
+        let volume = Pod::find(&object, "").unwrap().volumes().next().unwrap();
+        assert_eq!(volume.sources().collect::<Vec<_>>(), ["quantumDisk"]);
+        assert_eq!(volume.source_path("quantumDisk").to_string(), "spec.volumes[0].quantumDisk");
+    }
+}

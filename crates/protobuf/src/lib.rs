@@ -1,0 +1,1 @@
+//! Kubernetes protobuf bodies to JSON, by a table generated from the Go types. Pure.

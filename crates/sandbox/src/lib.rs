@@ -1,0 +1,1 @@
+//! A real local Kubernetes cluster: etcd, API server, controller manager, scheduler, simulated nodes.

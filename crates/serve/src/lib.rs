@@ -1,0 +1,1 @@
+//! TLS with reload, health, tracing and graceful stop for Bulkhead's servers.
