@@ -1,2 +1,5 @@
-//! The bulkhead binary.
-fn main() {}
+//! The `bulkhead` binary.
+
+fn main() -> std::process::ExitCode {
+    bulkhead_cli::main()
+}

@@ -1,2 +1,37 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo xtask test | generate | bench`.
+
+mod generate;
+mod steps;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Bulkhead's developer commands", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Format, lints, drift checks, all tests, and the end-to-end tests on a real control plane
+    Test {
+        /// Leave out the end-to-end tests
+        #[arg(long)]
+        no_e2e: bool,
+    },
+    /// Write everything that is generated from code: CRDs, RBAC, policies, docs
+    Generate {
+        /// Write nothing; fail, naming each file that differs
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Test { no_e2e } => steps::test(!no_e2e),
+        Command::Generate { check } => generate::run(check),
+    }
+}
