@@ -1,1 +1,30 @@
-//! The Tenant CustomResourceDefinition: wire types, schema, and parsing into the model. Pure.
+//! The Tenant API (`bulkhead.dev/v1alpha1`): its CustomResourceDefinition, its status, and the
+//! way from an object on the wire to [`bulkhead_model::Tenant`].
+//!
+//! The schema refuses what a schema can see, with the field's path. [`parse_tenant`] refuses the
+//! same again and the rest: an object may be older than the schema, or come from a file.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod crd;
+mod error;
+mod limits;
+mod parse;
+mod quantity;
+mod status;
+
+pub use crd::crds;
+pub use error::FieldError;
+pub use limits::default_limits;
+pub use parse::{overlapping, parse_tenant};
+pub use status::{Condition, ConditionStatus, NamespaceStatus, TenantStatus};
+
+/// `apiVersion` of a Tenant.
+pub const API_VERSION: &str = "bulkhead.dev/v1alpha1";
+/// `kind` of a Tenant.
+pub const KIND: &str = "Tenant";
+/// The longest name of a Tenant: its default prefix, the name and `-`, must be a prefix.
+pub const MAX_NAME: usize = 40;
+/// ClusterRoles that no role of a tenant may mean. They hold Secrets of every ServiceAccount,
+/// `impersonate` and RoleBindings to anybody, none of which a namespace keeps in. Names that
+/// start with `system:`, and those of Bulkhead's own that are not for tenants, are refused too.
+pub const REFUSED_CLUSTER_ROLES: [&str; 3] = ["cluster-admin", "admin", "edit"];

@@ -1,0 +1,108 @@
+//! Kubernetes quantities, as far as comparing them needs.
+
+use serde_json::Value;
+
+/// The value in billionths. None: not a quantity, negative, or too large to be meant.
+pub(crate) fn nanos(value: &Value) -> Option<u128> {
+    match value {
+        Value::Number(number) => number.as_u64().map(|n| u128::from(n) * NANO),
+        Value::String(text) => parse(text),
+        _ => None,
+    }
+}
+
+const NANO: u128 = 1_000_000_000;
+
+fn parse(text: &str) -> Option<u128> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (digits, suffix) = text.split_at(end);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if digits.is_empty() || digits == "." || fraction.contains('.') || digits.len() > 18 {
+        return None;
+    }
+    let mantissa: u128 = format!("{whole}{fraction}").parse().ok()?;
+    let (factor, exponent) = scale(suffix)?;
+    let exponent = 9 + exponent - i32::try_from(fraction.len()).ok()?;
+    let scaled = mantissa.checked_mul(factor)?;
+    let power = 10u128.checked_pow(exponent.unsigned_abs())?;
+    // What is smaller than a billionth is rounded up, as the API server does.
+    if exponent < 0 {
+        Some(scaled.div_ceil(power))
+    } else {
+        scaled.checked_mul(power)
+    }
+}
+
+/// A suffix as a factor and a power of ten.
+fn scale(suffix: &str) -> Option<(u128, i32)> {
+    Some(match suffix {
+        "" => (1, 0),
+        "n" => (1, -9),
+        "u" => (1, -6),
+        "m" => (1, -3),
+        "k" => (1, 3),
+        "M" => (1, 6),
+        "G" => (1, 9),
+        "T" => (1, 12),
+        "P" => (1, 15),
+        "E" => (1, 18),
+        "Ki" => (1 << 10, 0),
+        "Mi" => (1 << 20, 0),
+        "Gi" => (1 << 30, 0),
+        "Ti" => (1 << 40, 0),
+        "Pi" => (1 << 50, 0),
+        "Ei" => (1 << 60, 0),
+        _ => {
+            let exponent = suffix.strip_prefix(['e', 'E'])?;
+            (1, exponent.parse().ok().filter(|e| (-18..=18).contains(e))?)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_quantity_are_equal() {
+        for (a, b) in [
+            (json!("1"), json!(1)),
+            (json!("100m"), json!("0.1")),
+            (json!("1Ki"), json!("1024")),
+            (json!("1e3"), json!("1k")),
+            (json!("1.5Gi"), json!("1536Mi")),
+            (json!("1E"), json!("1e18")),
+            (json!("0.1n"), json!("1n")),
+            (json!(".5"), json!("500m")),
+        ] {
+            assert!(nanos(&a).is_some(), "{a}");
+            assert_eq!(nanos(&a), nanos(&b), "{a} {b}");
+        }
+        assert!(nanos(&json!("1Mi")) > nanos(&json!("1M")));
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        for bad in [
+            "", ".", "-1", "+", "1 Gi", "1gi", "1KI", "1.2.3", "one", "1e", "1e99", "٣",
+        ] {
+            assert_eq!(nanos(&json!(bad)), None, "{bad}");
+        }
+        for bad in [json!(-1), json!(1.5), json!(null), json!([1]), json!(true)] {
+            assert_eq!(nanos(&bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_an_answer(text in ".{0,40}", numbers in "[0-9.]{0,20}[eEinumkKMGTP]{0,2}[-+0-9]{0,12}") {
+            let _ = parse(&text);
+            let _ = parse(&numbers);
+        }
+    }
+}

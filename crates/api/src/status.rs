@@ -1,0 +1,64 @@
+//! What the controller reports on a Tenant.
+
+use serde::{Deserialize, Serialize};
+
+/// `status` of a Tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TenantStatus {
+    /// The `metadata.generation` that this status speaks of.
+    pub observed_generation: i64,
+    /// One per type.
+    pub conditions: Vec<Condition>,
+    /// The tenant's namespaces, by name.
+    pub namespaces: Vec<NamespaceStatus>,
+}
+
+/// A condition as Kubernetes has them (`meta/v1`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it is about, such as [`Condition::READY`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// One word in CamelCase, for machines.
+    pub reason: String,
+    /// A sentence, for people.
+    pub message: String,
+    /// When `status` last changed, as RFC 3339.
+    pub last_transition_time: String,
+    /// The `metadata.generation` that it speaks of.
+    #[serde(default)]
+    pub observed_generation: i64,
+}
+
+impl Condition {
+    /// Everything that the tenant asks for is in place, in each of its namespaces.
+    pub const READY: &'static str = "Ready";
+}
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// How one namespace of the tenant stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether all that isolates it was read back, so that it takes pods.
+    pub isolated: bool,
+    /// What is missing, if anything is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
