@@ -14,6 +14,8 @@ pub const RULES: &str = "bulkhead.dev/rules";
 /// Annotation of a namespace: the tenant's UID once everything that isolates the namespace has
 /// been read back. Pods are refused without it.
 pub const ISOLATED: &str = "bulkhead.dev/isolated";
+/// Annotation of a namespace whose tenant is cordoned: `true`. Its presence counts.
+pub const CORDONED: &str = "bulkhead.dev/cordoned";
 /// Finalizer of Tenant objects.
 pub const FINALIZER: &str = "bulkhead.dev/tenant";
 /// Key of the impersonation extra that carries the person behind a synthetic user.
