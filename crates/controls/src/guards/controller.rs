@@ -1,0 +1,25 @@
+//! `foreign-namespace` for our own controller: its rights on RoleBindings and Namespaces cannot
+//! name namespaces, so this does. Stolen, its token changes tenants' namespaces and ours alone.
+
+use super::{Guard, Rule, Validation};
+
+pub(super) fn guard() -> Guard {
+    Guard {
+        name: "bulkhead-controller",
+        rule: Rule { groups: &["*"], resources: &["*/*"], operations: &["*"], scope: "*" },
+        in_tenants_only: false,
+        only_if: Some("request.userInfo.username == 'system:serviceaccount:$SYSTEM:controller'"),
+        variables: &[(
+            "ns",
+            "request.resource.group == '' && request.resource.resource == 'namespaces'
+             ? (oldObject == null ? object : oldObject) : namespaceObject",
+        )],
+        validations: vec![Validation::new(
+            // Of what is cluster-scoped, its role names each object. What it once put into a
+            // namespace that is no tenant's any more it takes away again.
+            "variables.ns == null || request.?namespace.orValue('') == '$SYSTEM' || '$TENANT' in labels(variables.ns)
+             || (request.operation == 'DELETE' && oldObject != null && '$TENANT' in labels(oldObject))",
+            "foreign-namespace: Bulkhead's controller changes tenants' namespaces and its own alone",
+        )],
+    }
+}

@@ -1,0 +1,92 @@
+//! `tenant-label-change`, `foreign-namespace` and `status-write` on Namespace objects: what
+//! makes a namespace a tenant's changes by nobody's hand but an administrator's, by whatever
+//! path. `status` and `finalize` write metadata too.
+
+use super::{Guard, Rule, Validation};
+
+pub(super) fn guard() -> Guard {
+    Guard {
+        name: "bulkhead-namespaces",
+        rule: Rule {
+            groups: &[""],
+            resources: &["namespaces", "namespaces/status", "namespaces/finalize"],
+            operations: &["CREATE", "UPDATE"],
+            scope: "Cluster",
+        },
+        in_tenants_only: false,
+        // Taking a namespace in is a right of its own; the controller has it too.
+        only_if: Some("!authorizer.group('$GROUP').resource('tenants').check('adopt').allowed()"),
+        variables: &[
+            ("newLabels", "labels(object)"),
+            ("oldLabels", "oldObject == null ? {} : labels(oldObject)"),
+            ("newAnnotations", "annotations(object)"),
+            ("oldAnnotations", "oldObject == null ? {} : annotations(oldObject)"),
+            (
+                "tenant",
+                "request.userInfo.username.startsWith('$SYNTHETIC') ? request.userInfo.username.split(':')[2] : ''",
+            ),
+            ("creates", "request.operation == 'CREATE' && variables.tenant != ''"),
+            ("owned", "'$TENANT' in variables.newLabels || '$TENANT' in variables.oldLabels"),
+            // A namespace's creator stamps whose it is; the last validation checks the stamp.
+            (
+                "labels",
+                "variables.newLabels.filter(k,
+                   (k.matches('^(.*[.])?bulkhead[.]dev/') || (variables.owned && (k.startsWith('$PSA') || k.startsWith('resource.kubernetes.io/'))))
+                   && !(k in variables.oldLabels && variables.oldLabels[k] == variables.newLabels[k])
+                   && !(variables.creates && k in ['$TENANT', '$TENANT_UID']))
+                 + variables.oldLabels.filter(k,
+                   (k.matches('^(.*[.])?bulkhead[.]dev/') || (variables.owned && (k.startsWith('$PSA') || k.startsWith('resource.kubernetes.io/'))))
+                   && !(k in variables.newLabels))",
+            ),
+            (
+                "annotations",
+                "variables.newAnnotations.filter(k,
+                   (k.matches('^(.*[.])?bulkhead[.]dev/') || (variables.owned && (k.startsWith('$PSA') || k.startsWith('scheduler.alpha.kubernetes.io/'))))
+                   && !(k in variables.oldAnnotations && variables.oldAnnotations[k] == variables.newAnnotations[k])
+                   && !(variables.creates && k == '$PREFIX'))
+                 + variables.oldAnnotations.filter(k,
+                   (k.matches('^(.*[.])?bulkhead[.]dev/') || (variables.owned && (k.startsWith('$PSA') || k.startsWith('scheduler.alpha.kubernetes.io/'))))
+                   && !(k in variables.newAnnotations))",
+            ),
+        ],
+        validations: vec![
+            Validation {
+                expression: "variables.labels.size() == 0",
+                message: "tenant-label-change: only an administrator may set, change or remove metadata.labels",
+                about: Some("variables.labels.join(', ')"),
+            },
+            Validation {
+                expression: "variables.annotations.size() == 0",
+                message: "tenant-label-change: only an administrator may set, change or remove metadata.annotations",
+                about: Some("variables.annotations.join(', ')"),
+            },
+            // An owner that is gone takes the namespace along; a finalizer keeps it for ever.
+            Validation::new(
+                "!variables.owned || (
+                   ownerReferences(object).all(r, oldObject != null && r in ownerReferences(oldObject))
+                   && finalizers(object).all(f, oldObject != null && f in finalizers(oldObject))
+                   && object.?spec.?finalizers.orValue([]).all(f, f == 'kubernetes' || (oldObject != null && f in oldObject.?spec.?finalizers.orValue([]))))",
+                "tenant-label-change: only an administrator may add metadata.ownerReferences, \
+                 metadata.finalizers or spec.finalizers to a tenant's namespace",
+            ),
+            Validation::new(
+                "!variables.owned || !has(request.subResource)
+                 || request.userInfo.username == 'system:kube-controller-manager'
+                 || request.userInfo.groups.exists(g, g == 'system:serviceaccounts:kube-system')
+                 || authorizer.group('$GROUP').resource('tenants').check('operate').allowed()",
+                "status-write: the status and finalizers of a tenant's namespace are written by \
+                 the control plane alone",
+            ),
+            Validation::new(
+                "!variables.creates || (
+                   variables.newLabels[?'$TENANT'].orValue('') == variables.tenant
+                   && object.metadata.?name.orValue('').startsWith(variables.newAnnotations[?'$PREFIX'].orValue('!'))
+                   && authorizer.group('$GROUP').resource('namespaceclaims').namespace('$SYSTEM')
+                      .name(variables.tenant + ':' + variables.newLabels[?'$TENANT_UID'].orValue('') + ':' + variables.newAnnotations[?'$PREFIX'].orValue(''))
+                      .check('create').allowed())",
+                "foreign-namespace: a tenant creates namespaces through the gateway, under its \
+                 own prefix and in its own name",
+            ),
+        ],
+    }
+}
