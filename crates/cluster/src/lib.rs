@@ -1,1 +1,28 @@
-//! The only user of the Kubernetes client: apply, caches, reviews, forwarding.
+//! The API server, as the rest of Bulkhead reaches it. No other crate of the product uses a
+//! Kubernetes client.
+//!
+//! [`Cluster`] reads and writes objects, [`TenantCache`] and [`NamespaceCache`] hold what is
+//! decided by, [`Forwarder`] sends tenants' requests on. Each is made of a kubeconfig, and each
+//! process has only those whose rights it needs.
+
+mod cache;
+mod cluster;
+mod connect;
+mod error;
+mod forward;
+mod namespaces;
+mod resource;
+mod review;
+mod tenants;
+mod transport;
+mod watch;
+
+pub use cache::{Cache, Changes};
+pub use cluster::{Cluster, DeleteOptions, Propagation};
+pub use error::{ClusterError, Failure, KubeconfigError};
+pub use forward::{ForwardedBody, Forwarder};
+pub use namespaces::{NamespaceCache, NamespaceRecord};
+pub use resource::{Kind, ObjectRef};
+pub use review::TokenUser;
+pub use tenants::{TenantCache, TenantRecord};
+pub use watch::Event;

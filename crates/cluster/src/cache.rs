@@ -1,0 +1,339 @@
+//! What the API server said last, read without waiting for it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::cluster::Cluster;
+use crate::resource::Kind;
+use crate::watch::Event;
+
+/// Records of all objects of a kind by name, kept up to date by a watch that lives as long as
+/// the cache. Clones share the records.
+///
+/// A cache that has lost its watch goes on answering from what it knows. Whoever decides by it
+/// asks [`Cache::is_ready`] or [`Cache::stale_for`] how much that is worth.
+pub struct Cache<R> {
+    shared: Arc<Shared<R>>,
+    _watch: Arc<Option<AbortOnDrop>>,
+}
+
+impl<R> Clone for Cache<R> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            _watch: self._watch.clone(),
+        }
+    }
+}
+
+/// What a kind of record is made of.
+pub(crate) trait Record: Sized + Send + Sync + 'static {
+    /// The name and the record. None for objects that cannot be named; they are left out.
+    fn parse(object: Value) -> Option<(String, Self)>;
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Shared<R> {
+    state: RwLock<State<R>>,
+    /// Counts changes.
+    changes: watch::Sender<u64>,
+    subscribers: Mutex<Vec<mpsc::UnboundedSender<String>>>,
+}
+
+struct State<R> {
+    records: BTreeMap<String, Arc<R>>,
+    listed: bool,
+    /// Since when the watch is down; none while it stands.
+    lost: Option<Instant>,
+}
+
+impl<R> Cache<R> {
+    /// The record of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<R>> {
+        self.shared.read().records.get(name).cloned()
+    }
+
+    /// All records as they are now, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<R>> {
+        self.shared.read().records.values().cloned().collect()
+    }
+
+    /// Waits until all objects have been listed once.
+    pub async fn ready(&self) {
+        let mut changes = self.changes();
+        while !self.shared.read().listed {
+            changes.next().await;
+        }
+    }
+
+    /// Whether all objects have been listed and the watch stands.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let state = self.shared.read();
+        state.listed && state.lost.is_none()
+    }
+
+    /// For how long the watch has been down, if it is. What the cache says may be that old.
+    #[must_use]
+    pub fn stale_for(&self) -> Option<Duration> {
+        self.shared.read().lost.map(|since| since.elapsed())
+    }
+
+    /// Notifications of changes from now on, several changes possibly as one.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes(self.shared.changes.subscribe())
+    }
+
+    /// The names of all records that there are, then of each one that is new, changed or gone.
+    /// No change goes unheard; the record is to be read with [`Cache::get`].
+    #[must_use]
+    pub fn names(&self) -> mpsc::UnboundedReceiver<String> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        // The subscription comes first: a change in between is heard twice rather than never.
+        self.shared.subscribers().push(sender.clone());
+        for name in self.shared.read().records.keys() {
+            // The receiver is in our hand, so it is open.
+            let _ = sender.send(name.clone());
+        }
+        receiver
+    }
+}
+
+/// Tells of changes to a [`Cache`].
+pub struct Changes(watch::Receiver<u64>);
+
+impl Changes {
+    /// Waits for a change since the last call, or since this was made. Never returns once the
+    /// cache is gone.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "the two kinds of records are made here and nowhere else"
+)]
+impl<R: Record> Cache<R> {
+    pub(crate) fn follow(cluster: &Cluster, kind: Kind, selector: &str) -> Self {
+        let shared = Arc::new(Shared::new());
+        let mut events = cluster.watch(kind, selector);
+        let task = tokio::spawn({
+            let shared = shared.clone();
+            async move {
+                while let Some(event) = events.recv().await {
+                    shared.hear(event);
+                }
+            }
+        });
+        Self {
+            shared,
+            _watch: Arc::new(Some(AbortOnDrop(task))),
+        }
+    }
+
+    /// A cache of these objects that never changes and is always ready, for tests and for
+    /// running without a cluster.
+    #[must_use]
+    pub fn fixed(objects: Vec<Value>) -> Self {
+        let shared = Arc::new(Shared::new());
+        shared.hear(Event::Listed(objects));
+        Self {
+            shared,
+            _watch: Arc::new(None),
+        }
+    }
+}
+
+impl<R> Shared<R> {
+    fn new() -> Self {
+        let state = State {
+            records: BTreeMap::new(),
+            listed: false,
+            lost: Some(Instant::now()),
+        };
+        Self {
+            state: RwLock::new(state),
+            changes: watch::Sender::new(0),
+            subscribers: Mutex::default(),
+        }
+    }
+
+    // A panic while a lock is held cannot leave the records half changed, so poison is no news.
+    fn read(&self) -> RwLockReadGuard<'_, State<R>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<R>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscribers(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::UnboundedSender<String>>> {
+        self.subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Record> Shared<R> {
+    fn hear(&self, event: Event) {
+        let names = match event {
+            Event::Listed(objects) => {
+                let records: BTreeMap<String, Arc<R>> = objects
+                    .into_iter()
+                    .filter_map(R::parse)
+                    .map(|(name, record)| (name, Arc::new(record)))
+                    .collect();
+                let mut state = self.write();
+                let mut names: Vec<String> = records.keys().cloned().collect();
+                names.extend(
+                    state
+                        .records
+                        .keys()
+                        .filter(|name| !records.contains_key(*name))
+                        .cloned(),
+                );
+                state.records = records;
+                state.listed = true;
+                state.lost = None;
+                names
+            }
+            Event::Applied(object) => {
+                let Some((name, record)) = R::parse(object) else {
+                    return;
+                };
+                let mut state = self.write();
+                state.records.insert(name.clone(), Arc::new(record));
+                state.lost = None;
+                vec![name]
+            }
+            Event::Deleted(object) => {
+                let Some((name, _)) = R::parse(object) else {
+                    return;
+                };
+                self.write().records.remove(&name);
+                vec![name]
+            }
+            Event::Connected => {
+                self.write().lost = None;
+                Vec::new()
+            }
+            Event::Lost(_) => {
+                self.write().lost.get_or_insert_with(Instant::now);
+                Vec::new()
+            }
+        };
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+        self.subscribers().retain(|subscriber| {
+            names
+                .iter()
+                .all(|name| subscriber.send(name.clone()).is_ok())
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Plain(i64);
+
+    impl Record for Plain {
+        fn parse(object: Value) -> Option<(String, Self)> {
+            let name = object.get("name")?.as_str()?.to_owned();
+            Some((name, Self(object.get("n")?.as_i64()?)))
+        }
+    }
+
+    fn object(name: &str, n: i64) -> Value {
+        json!({"name": name, "n": n})
+    }
+
+    fn heard(names: &mut mpsc::UnboundedReceiver<String>) -> Vec<String> {
+        std::iter::from_fn(|| names.try_recv().ok()).collect()
+    }
+
+    #[test]
+    fn a_list_replaces_everything_and_names_what_went() {
+        let cache = Cache::<Plain>::fixed(vec![object("a", 1), object("b", 2)]);
+        let mut names = cache.names();
+        assert_eq!(heard(&mut names), ["a", "b"]);
+        cache.shared.hear(Event::Listed(vec![
+            object("b", 3),
+            object("c", 4),
+            json!({}),
+        ]));
+        assert_eq!(heard(&mut names), ["b", "c", "a"]);
+        assert!(cache.get("a").is_none());
+        assert_eq!(cache.get("b").map(|plain| plain.0), Some(3));
+        assert_eq!(cache.all().len(), 2);
+    }
+
+    #[test]
+    fn single_changes_are_heard() {
+        let cache = Cache::<Plain>::fixed(vec![object("a", 1)]);
+        let mut names = cache.names();
+        cache.shared.hear(Event::Applied(object("b", 2)));
+        cache.shared.hear(Event::Deleted(object("a", 1)));
+        assert_eq!(heard(&mut names), ["a", "b", "a"]);
+        assert!(cache.get("a").is_none() && cache.get("b").is_some());
+    }
+
+    #[test]
+    fn staleness_shows_and_passes() {
+        let shared = Arc::new(Shared::<Plain>::new());
+        let cache = Cache {
+            shared,
+            _watch: Arc::new(None),
+        };
+        cache.shared.hear(Event::Connected);
+        assert!(!cache.is_ready(), "not listed yet");
+        cache.shared.hear(Event::Listed(vec![object("a", 1)]));
+        assert!(cache.is_ready() && cache.stale_for().is_none());
+        cache.shared.hear(Event::Lost("gone".to_owned()));
+        assert!(!cache.is_ready() && cache.stale_for().is_some());
+        assert!(cache.get("a").is_some(), "it goes on answering");
+        cache.shared.hear(Event::Connected);
+        assert!(cache.is_ready());
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_list() {
+        let shared = Arc::new(Shared::<Plain>::new());
+        let cache = Cache {
+            shared,
+            _watch: Arc::new(None),
+        };
+        let waiting = tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.ready().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        cache.shared.hear(Event::Listed(vec![]));
+        tokio::time::timeout(Duration::from_secs(5), waiting)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
