@@ -1,1 +1,34 @@
-//! One rule and one page per control, the registry, and the generated guards. Pure.
+//! One rule and one page per control, and everything that is derived from them: what admission
+//! mends and refuses, the webhook configurations, the documentation, the guards.
+//!
+//! [`mend`] and [`judge`] are the whole of admission: the webhook and the gateway call them with
+//! the same request and get the same answer. Both are pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod boundary;
+pub mod carriers;
+mod claim;
+mod context;
+mod control;
+mod denial;
+mod docs;
+mod fills;
+pub mod guards;
+mod judge;
+mod pod;
+mod registry;
+mod service;
+mod shape;
+mod webhooks;
+
+pub use context::{Context, Findings};
+pub use control::{Control, Mend, Rule, Section, Severity};
+pub use denial::denial;
+pub use docs::{Language, docs, explain};
+pub use fills::Fills;
+pub use judge::{Unjudged, judge, mend, patch};
+pub use registry::{REGISTRY, by_name};
+pub use webhooks::{Endpoint, WebhookClient, webhook_configurations};
+
+pub use claim::Claim;
+pub use service::Service;

@@ -1,0 +1,176 @@
+//! Where pods, Services and claims stand: the one table that says which requests are judged, and
+//! which webhook configurations bring them to us. A kind that is missing here is refused.
+
+use bulkhead_model::view::Pod;
+use bulkhead_model::{AdmissionRequest, FieldPath, Gvr};
+use serde_json::Value;
+
+use crate::claim::Claim;
+use crate::service::Service;
+
+/// A kind of object that the rules cover.
+#[derive(Debug)]
+pub struct Carrier {
+    /// API group, empty for the core.
+    pub group: &'static str,
+    /// API version: the API server converts others for us.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// The plural name in URLs.
+    pub resource: &'static str,
+    /// Subresources that change what is judged. Not `status`: a guard holds it.
+    pub subresources: &'static [&'static str],
+    /// What is in it.
+    pub holds: &'static [Holds],
+}
+
+/// What stands in a carrier, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// The object is a pod.
+    Pod,
+    /// A pod template at this dotted path.
+    Template(&'static str),
+    /// The object is a Service.
+    Service,
+    /// The object is a PersistentVolumeClaim.
+    Claim,
+    /// A list of claim templates at this dotted path.
+    ClaimTemplates(&'static str),
+}
+
+const TEMPLATE: &[Holds] = &[Holds::Template("spec.template")];
+
+/// Every kind that the rules cover.
+pub static CARRIERS: &[Carrier] = &[
+    Carrier {
+        subresources: &["ephemeralcontainers", "resize"],
+        ..core("Pod", "pods", &[Holds::Pod])
+    },
+    core("PodTemplate", "podtemplates", &[Holds::Template("template")]),
+    core("ReplicationController", "replicationcontrollers", TEMPLATE),
+    core("Service", "services", &[Holds::Service]),
+    core("PersistentVolumeClaim", "persistentvolumeclaims", &[Holds::Claim]),
+    grouped("apps", "ReplicaSet", "replicasets", TEMPLATE),
+    grouped("apps", "Deployment", "deployments", TEMPLATE),
+    grouped("apps", "DaemonSet", "daemonsets", TEMPLATE),
+    grouped(
+        "apps",
+        "StatefulSet",
+        "statefulsets",
+        &[Holds::Template("spec.template"), Holds::ClaimTemplates("spec.volumeClaimTemplates")],
+    ),
+    grouped("batch", "Job", "jobs", TEMPLATE),
+    grouped(
+        "batch",
+        "CronJob",
+        "cronjobs",
+        &[Holds::Template("spec.jobTemplate.spec.template")],
+    ),
+];
+
+const fn core(kind: &'static str, resource: &'static str, holds: &'static [Holds]) -> Carrier {
+    grouped("", kind, resource, holds)
+}
+
+const fn grouped(
+    group: &'static str,
+    kind: &'static str,
+    resource: &'static str,
+    holds: &'static [Holds],
+) -> Carrier {
+    Carrier { group, version: "v1", kind, resource, subresources: &[], holds }
+}
+
+/// Whether [`crate::judge`] judges requests for this resource.
+#[must_use]
+pub fn covers(resource: &Gvr, subresource: Option<&str>) -> bool {
+    CARRIERS.iter().any(|carrier| carrier.serves(resource, subresource))
+}
+
+/// The carrier that a request is about.
+pub(crate) fn of(request: &AdmissionRequest) -> Option<&'static Carrier> {
+    CARRIERS.iter().find(|carrier| {
+        carrier.serves(&request.resource, request.sub_resource.as_deref())
+            && carrier.group == request.kind.group
+            && carrier.version == request.kind.version
+            && carrier.kind == request.kind.kind
+    })
+}
+
+impl Carrier {
+    fn serves(&self, resource: &Gvr, subresource: Option<&str>) -> bool {
+        self.resource == resource.resource
+            && self.group == resource.group
+            && self.version == resource.version
+            && subresource.is_none_or(|sub| sub.is_empty() || self.subresources.contains(&sub))
+    }
+
+    /// Whether the object only says how pods are to be made.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.holds.iter().any(|held| matches!(held, Holds::Template(_)))
+    }
+
+    /// Every pod of an object of this kind.
+    pub(crate) fn pods<'a>(&self, object: &'a Value) -> impl Iterator<Item = Pod<'a>> {
+        self.holds.iter().filter_map(move |held| match *held {
+            Holds::Pod => Pod::find(object, ""),
+            Holds::Template(at) => Pod::find(object, at),
+            Holds::Service | Holds::Claim | Holds::ClaimTemplates(_) => None,
+        })
+    }
+
+    /// Every Service of an object of this kind.
+    pub(crate) fn services<'a>(&self, object: &'a Value) -> impl Iterator<Item = Service<'a>> {
+        let found = self.holds.contains(&Holds::Service);
+        found.then(|| Service::of(object)).into_iter()
+    }
+
+    /// Every claim of an object of this kind, those that its pods' volumes carry among them.
+    pub(crate) fn claims<'a>(&self, object: &'a Value) -> impl Iterator<Item = Claim<'a>> {
+        let own = self.holds.contains(&Holds::Claim).then(|| Claim::of(object));
+        let templates = self.holds.iter().flat_map(move |held| match *held {
+            Holds::ClaimTemplates(at) => Some(Claim::templates(object, at)),
+            _ => None,
+        });
+        let ephemeral =
+            self.pods(object).flat_map(|pod| pod.volumes().filter_map(Claim::of_volume));
+        own.into_iter().chain(templates.flatten()).chain(ephemeral)
+    }
+}
+
+/// What stands at a dotted path, and the path.
+pub(crate) fn at<'a>(object: &'a Value, dotted: &'static str) -> (Option<&'a Value>, FieldPath) {
+    let value =
+        dotted.split('.').filter(|s| !s.is_empty()).try_fold(object, |value, key| value.get(key));
+    (value.filter(|value| !value.is_null()), FieldPath::of(dotted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gvr(group: &str, resource: &str) -> Gvr {
+        Gvr { group: group.into(), version: "v1".into(), resource: resource.into() }
+    }
+
+    #[test]
+    fn what_changes_a_pod_is_covered_and_its_status_is_not() {
+        for (group, resource, sub, expect) in [
+            ("", "pods", None, true),
+            ("", "pods", Some(""), true),
+            ("", "pods", Some("ephemeralcontainers"), true),
+            ("", "pods", Some("resize"), true),
+            ("", "pods", Some("status"), false),
+            ("apps", "deployments", None, true),
+            ("apps", "deployments", Some("scale"), false),
+            ("extensions", "deployments", None, false),
+            ("batch", "cronjobs", None, true),
+            ("", "configmaps", None, false),
+        ] {
+            assert_eq!(covers(&gvr(group, resource), sub), expect, "{resource}/{sub:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A claim that picks its volume, rather than being given one, picks another tenant's.
+
+use bulkhead_model::view::Fields;
+use bulkhead_model::Operation;
+use serde_json::Value;
+
+use super::Claim;
+use crate::context::{Context, Findings, is, shown};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+
+pub(crate) const CONTROL: Control = Control {
+    name: "volume-preclaimed",
+    guide: Section::HostFilesystem,
+    severity: Severity::Critical,
+    why: "a claim that names its volume takes a released or waiting one of another tenant, or one on the node's disk",
+    remedy: "remove it and let the storage class make the volume",
+    page: include_str!("volume_preclaimed.md"),
+    rule: Rule::Claim(check),
+    mend: Mend::ByHand,
+};
+
+/// Beats `spec.storageClassName`, behind the back of whoever counts by the field.
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// Who writes `spec.volumeName` when a claim is bound: the controller manager's own identity, or
+/// the ServiceAccount that it uses for this.
+const BINDERS: [&str; 2] =
+    ["system:serviceaccount:kube-system:persistent-volume-binder", "system:kube-controller-manager"];
+
+fn check(claim: &Claim<'_>, context: &Context<'_>, findings: &mut Findings) {
+    let spec = claim.spec();
+    if let Some(name) = spec.get("volumeName").filter(|name| name.as_str() != Some(""))
+        && !bound(claim, name, context)
+    {
+        findings.add(claim.path("spec.volumeName"), is(name));
+    }
+    if let Some(selector) = spec.get("selector") {
+        findings.add(claim.path("spec.selector"), is(selector));
+    }
+    if let Some(namespace) = spec.at("dataSourceRef").get("namespace") {
+        findings.add(claim.path("spec.dataSourceRef.namespace"), is(namespace));
+    }
+    if let Some(class) = claim.metadata().at("annotations").get(CLASS_ANNOTATION) {
+        findings.add(
+            claim.path("metadata.annotations").key(CLASS_ANNOTATION),
+            format!("is {}, which overrides `storageClassName`", shown(class)),
+        );
+    }
+}
+
+/// Whether the cluster chose the volume: the claim had it before, or the binder sets it now. The
+/// API server takes a name once from anybody who may update a claim.
+fn bound(claim: &Claim<'_>, name: &Value, context: &Context<'_>) -> bool {
+    if !claim.is_object() || context.operation != Operation::Update {
+        return false;
+    }
+    let before = Fields::of(context.old).at("spec").get("volumeName");
+    before == Some(name) || BINDERS.contains(&context.user.username.as_str())
+}

@@ -1,0 +1,75 @@
+//! What a rule may ask, and where it puts what it finds.
+
+use bulkhead_model::{FieldPath, Finding, Operation, TenantRules, UserInfo};
+use serde_json::Value;
+
+/// What a rule may ask beside the view that it is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// What the tenant is held to.
+    pub rules: &'a TenantRules,
+    /// What is done.
+    pub operation: Operation,
+    /// Who asks.
+    pub user: &'a UserInfo,
+    /// The object as it was; none on CREATE.
+    pub old: Option<&'a Value>,
+}
+
+/// Collects what the rules find. Costs nothing as long as there is nothing.
+#[derive(Debug, Default)]
+pub struct Findings {
+    control: &'static str,
+    list: Vec<Finding>,
+}
+
+impl Findings {
+    /// Says whose findings come next.
+    pub(crate) fn of(&mut self, control: &'static str) {
+        self.control = control;
+    }
+
+    /// Adds a finding of the control that is being judged. `detail` follows the path, as in
+    /// "is `true`".
+    pub fn add(&mut self, path: FieldPath, detail: impl Into<String>) {
+        self.list.push(Finding { control: self.control, path, detail: detail.into() });
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Finding> {
+        self.list
+    }
+}
+
+/// The longest value that a finding repeats.
+const SHOWN: usize = 64;
+
+/// A value of the manifest as a finding shows it: JSON in backticks, cut if it is long. Control
+/// characters come out escaped, so that nobody's terminal obeys them.
+pub(crate) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= SHOWN {
+        return format!("`{text}`");
+    }
+    let start: String = text.chars().take(SHOWN).collect();
+    format!("`{start}…`")
+}
+
+/// `is VALUE`, for the values that need no more words.
+pub(crate) fn is(value: &Value) -> String {
+    format!("is {}", shown(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_shown_value_is_short_and_obeyed_by_no_terminal() {
+        assert_eq!(is(&json!(true)), "is `true`");
+        assert_eq!(shown(&json!("\u{1b}[2J\n")), r#"`"\u001b[2J\n"`"#);
+        let long = shown(&json!("ä".repeat(1000)));
+        assert_eq!(long.chars().count(), SHOWN + 3);
+    }
+}

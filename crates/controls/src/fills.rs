@@ -1,0 +1,169 @@
+//! Mending: safe values for fields that nobody has set. A value that somebody wrote stays, so a
+//! mend can only ever add.
+
+use bulkhead_model::view::{Container, ContainerKind, Fields, Pod};
+use bulkhead_model::{FieldPath, Segment};
+use serde_json::{Map, Value, json};
+
+/// Collects the safe values that a pod lacks.
+#[derive(Debug)]
+pub struct Fills<'a> {
+    reach: Reach<'a>,
+    list: Vec<(FieldPath, Value)>,
+}
+
+/// What of the pod may still be changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reach<'a> {
+    /// A pod that is being made, or the template of one.
+    Whole,
+    /// A pod that runs: only the ephemeral containers that the old pod does not have.
+    NewEphemeral { old: Option<&'a Value> },
+}
+
+impl<'a> Fills<'a> {
+    pub(crate) fn new(reach: Reach<'a>) -> Self {
+        Self { reach, list: Vec::new() }
+    }
+
+    /// The containers that may still be changed.
+    pub fn containers<'p>(&self, pod: &Pod<'p>) -> impl Iterator<Item = Container<'p>> {
+        let reach = self.reach;
+        pod.containers().filter(move |container| reach.has(container))
+    }
+
+    /// Sets a field, if it is unset.
+    pub fn set(&mut self, path: FieldPath, value: Value) {
+        self.list.push((path, value));
+    }
+
+    /// Sets a key of the security context where some container has neither a value of its own
+    /// nor one of its pod: in the pod where that can still be changed, else in the container.
+    pub fn set_for_all(&mut self, pod: &Pod<'_>, key: &'static str, value: &Value) {
+        let lacking: Vec<Container<'_>> =
+            self.containers(pod).filter(|c| c.effective(key).is_none()).collect();
+        match self.reach {
+            Reach::Whole if lacking.is_empty() => {}
+            Reach::Whole => self.set(pod.path("spec.securityContext").then(key), value.clone()),
+            Reach::NewEphemeral { .. } => {
+                for container in lacking {
+                    self.set(container.path("securityContext").then(key), value.clone());
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Puts the values in, and says what was done as operations of a JSON patch (RFC 6902).
+    pub(crate) fn apply(self, object: &mut Value) -> Vec<Value> {
+        self.list.into_iter().filter_map(|(path, value)| fill(object, &path, value)).collect()
+    }
+}
+
+impl Reach<'_> {
+    fn has(self, container: &Container<'_>) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::NewEphemeral { old } => {
+                let name = container.fields().str("name");
+                let known = Fields::of(old)
+                    .at("spec")
+                    .list(ContainerKind::Ephemeral.field())
+                    .iter()
+                    .any(|old| Fields::of(Some(old)).str("name") == name);
+                container.kind == ContainerKind::Ephemeral && !known
+            }
+        }
+    }
+}
+
+/// Whether the API server reads a value as unset. It drops empty lists, so they are no choice.
+pub(crate) fn unset(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(_) => false,
+    }
+}
+
+/// Sets one field if it is unset, making the objects on the way. Where something on the way is no
+/// object nothing happens: what has that shape is refused anyway.
+fn fill(object: &mut Value, path: &FieldPath, value: Value) -> Option<Value> {
+    let (mut at, mut pointer) = (object, String::new());
+    let mut steps = path.segments().iter();
+    while let Some(step) = steps.next() {
+        match step {
+            Segment::Index(index) => {
+                pointer.push_str(&format!("/{index}"));
+                at = at.get_mut(*index)?;
+            }
+            Segment::Key(key) => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                let map = at.as_object_mut()?;
+                let last = steps.as_slice().is_empty();
+                let missing = match map.get(key.as_ref()) {
+                    found if last => {
+                        if !unset(found) {
+                            return None;
+                        }
+                        true
+                    }
+                    found => matches!(found, None | Some(Value::Null)),
+                };
+                if missing {
+                    let value = nest(steps.as_slice(), value)?;
+                    map.insert(key.to_string(), value.clone());
+                    return Some(json!({"op": "add", "path": pointer, "value": value}));
+                }
+                at = map.get_mut(key.as_ref())?;
+            }
+        }
+    }
+    None
+}
+
+/// A value inside new objects, one for each step; lists are never made.
+fn nest(steps: &[Segment], value: Value) -> Option<Value> {
+    steps.iter().rev().try_fold(value, |inner, step| match step {
+        Segment::Key(key) => {
+            Some(Value::Object(Map::from_iter([(key.to_string(), inner)])))
+        }
+        Segment::Index(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(object: Value, path: FieldPath, expect: Option<(Value, Value)>) {
+        let mut filled = object.clone();
+        let op = fill(&mut filled, &path, json!(true));
+        match expect {
+            Some((value, expected_op)) => {
+                assert_eq!((&filled, op), (&value, Some(expected_op)));
+            }
+            None => assert_eq!((filled, op), (object, None)),
+        }
+    }
+
+    #[test]
+    fn only_what_is_unset_is_filled() {
+        let path = || FieldPath::of("a.b");
+        let op = |path: &str, value: Value| json!({"op": "add", "path": path, "value": value});
+        let filled = json!({"a": {"b": true}});
+        check(json!({}), path(), Some((filled.clone(), op("/a", json!({"b": true})))));
+        check(json!({"a": null}), path(), Some((filled.clone(), op("/a", json!({"b": true})))));
+        check(json!({"a": {}}), path(), Some((filled.clone(), op("/a/b", json!(true)))));
+        check(json!({"a": {"b": null}}), path(), Some((filled.clone(), op("/a/b", json!(true)))));
+        check(json!({"a": {"b": []}}), path(), Some((filled, op("/a/b", json!(true)))));
+        for set in [json!({"a": {"b": false}}), json!({"a": {"b": ""}}), json!({"a": 1})] {
+            check(set, path(), None);
+        }
+        check(json!({"a": []}), FieldPath::of("a").index(0).then("b"), None);
+    }
+}

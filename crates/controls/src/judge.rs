@@ -1,0 +1,151 @@
+//! The two verbs of admission.
+
+use bulkhead_model::view::Pod;
+use bulkhead_model::{AdmissionRequest, FieldPath, Finding, Gvk, Operation, TenantRules};
+use serde_json::Value;
+
+use crate::carriers::{self, Carrier};
+use crate::context::{Context, Findings};
+use crate::control::{Mend, Rule};
+use crate::fills::{Fills, Reach};
+use crate::pod::runs_on_linux;
+use crate::registry::REGISTRY;
+use crate::shape;
+
+/// Why a request cannot be judged. Whoever gets it denies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unjudged {
+    /// No rule looks at this kind or subresource.
+    #[error("no rule covers {} of `{}/{}`{}", .kind.kind, .kind.group, .kind.version, tail(.subresource.as_deref()))]
+    UnknownKind {
+        /// The kind.
+        kind: Gvk,
+        /// The subresource, if it was one.
+        subresource: Option<String>,
+    },
+    /// Only CREATE and UPDATE carry an object.
+    #[error("only CREATE and UPDATE are judged, not {0:?}")]
+    Operation(Operation),
+    /// The request lacks its object.
+    #[error("the request carries no object")]
+    NoObject,
+    /// Something is not what Kubernetes has in its place.
+    #[error("`{path}` must be there and be of type {expected}")]
+    Malformed {
+        /// Where.
+        path: FieldPath,
+        /// `object` or `list`.
+        expected: &'static str,
+    },
+}
+
+fn tail(name: Option<&str>) -> String {
+    name.map(|name| format!(", subresource `{name}`")).unwrap_or_default()
+}
+
+/// Every finding of every rule, in the registry's order. Pod templates are judged as their pods
+/// will be after mending; everything else as it stands.
+///
+/// # Errors
+/// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.
+pub fn judge(
+    request: &AdmissionRequest,
+    rules: &TenantRules,
+) -> Result<Vec<Finding>, Unjudged> {
+    let (carrier, sent) = covered(request)?;
+    shape::check(carrier, sent)
+        .map_err(|misfit| Unjudged::Malformed { path: misfit.path, expected: misfit.expected })?;
+    let mended = carrier.is_template().then(|| mended(carrier, sent, Reach::Whole)).flatten();
+    let object = mended.as_ref().map_or(sent, |(object, _)| object);
+    let context = Context {
+        rules,
+        operation: request.operation,
+        user: &request.user_info,
+        old: request.old_object.as_ref().filter(|old| !old.is_null()),
+    };
+    let mut findings = Findings::default();
+    for control in REGISTRY {
+        findings.of(control.name);
+        match control.rule {
+            Rule::Pod(rule) => {
+                carrier.pods(object).for_each(|pod| rule(&pod, &context, &mut findings));
+            }
+            Rule::Service(rule) => {
+                carrier.services(object).for_each(|it| rule(&it, &context, &mut findings));
+            }
+            Rule::Claim(rule) => {
+                carrier.claims(object).for_each(|it| rule(&it, &context, &mut findings));
+            }
+            Rule::Guard => {}
+        }
+    }
+    Ok(findings.into_vec())
+}
+
+/// The object with the safe values added; none if there is nothing to add. Only Pods are mended:
+/// whole on CREATE, and the ephemeral containers that an UPDATE of `pods/ephemeralcontainers`
+/// adds. Templates stay as their authors keep them.
+#[must_use]
+pub fn mend(request: &AdmissionRequest, _rules: &TenantRules) -> Option<Value> {
+    mend_with_patch(request).map(|(object, _)| object)
+}
+
+/// What [`mend`] does, as a JSON patch (RFC 6902): a list of `add` operations.
+#[must_use]
+pub fn patch(request: &AdmissionRequest, _rules: &TenantRules) -> Option<Value> {
+    mend_with_patch(request).map(|(_, operations)| Value::Array(operations))
+}
+
+fn mend_with_patch(request: &AdmissionRequest) -> Option<(Value, Vec<Value>)> {
+    let (carrier, object) = covered(request).ok()?;
+    if carrier.is_template() {
+        return None;
+    }
+    let subresource = request.sub_resource.as_deref().filter(|name| !name.is_empty());
+    let reach = match (request.operation, subresource) {
+        (Operation::Create, None) => Reach::Whole,
+        (Operation::Update, Some("ephemeralcontainers")) => {
+            Reach::NewEphemeral { old: request.old_object.as_ref() }
+        }
+        _ => return None,
+    };
+    mended(carrier, object, reach)
+}
+
+fn covered(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unjudged> {
+    let carrier = carriers::of(request).ok_or_else(|| Unjudged::UnknownKind {
+        kind: request.kind.clone(),
+        subresource: request.sub_resource.clone(),
+    })?;
+    if !matches!(request.operation, Operation::Create | Operation::Update) {
+        return Err(Unjudged::Operation(request.operation));
+    }
+    let object = request.object.as_ref().filter(|object| !object.is_null());
+    Ok((carrier, object.ok_or(Unjudged::NoObject)?))
+}
+
+fn mended(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Option<(Value, Vec<Value>)> {
+    let mut fills = Fills::new(reach);
+    for pod in carrier.pods(object) {
+        fill(&pod, &mut fills);
+    }
+    if fills.is_empty() {
+        return None;
+    }
+    let mut object = object.clone();
+    let operations = fills.apply(&mut object);
+    (!operations.is_empty()).then_some((object, operations))
+}
+
+/// A pod of another system than Linux cannot have the fields that mends set: the API server
+/// would refuse it in words that nobody understands. The rules refuse it in ours.
+fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+    if !runs_on_linux(pod) {
+        return;
+    }
+    for control in REGISTRY {
+        if let Mend::Fill(mend) = control.mend {
+            mend(pod, fills);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a container does not drop it keeps: the runtime's own list has fourteen capabilities.
+
+use bulkhead_model::view::Pod;
+use serde_json::json;
+
+use super::{NOT_LINUX, OS, runs_on_linux};
+use crate::context::{Context, Findings, shown};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::fills::{Fills, unset};
+
+const PATH: &str = "securityContext.capabilities.drop";
+
+pub(crate) const CONTROL: Control = Control {
+    name: "capabilities-kept",
+    guide: Section::ContainerPrivileges,
+    severity: Severity::Medium,
+    why: "the runtime gives fourteen capabilities to every container that does not drop them",
+    remedy: "set `capabilities.drop: [ALL]` in every container, and add the few that it needs",
+    page: include_str!("capabilities_kept.md"),
+    rule: Rule::Pod(check),
+    mend: Mend::Fill(fill),
+};
+
+fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+    if !runs_on_linux(pod) {
+        return findings.add(pod.path(OS), NOT_LINUX);
+    }
+    for container in pod.containers() {
+        let capabilities = container.security_context().at("capabilities");
+        // Literally: the API server keeps any spelling, and runtimes differ in what they make of it.
+        if !capabilities.list("drop").iter().any(|dropped| dropped == "ALL") {
+            let detail = match capabilities.get("drop") {
+                drop if unset(drop) => "is unset".to_owned(),
+                Some(drop) => format!("is {}, without `\"ALL\"`", shown(drop)),
+                None => "is unset".to_owned(),
+            };
+            findings.add(container.path(PATH), detail);
+        }
+    }
+}
+
+fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+    let containers: Vec<_> = fills.containers(pod).collect();
+    for container in containers {
+        if unset(container.security_context().at("capabilities").get("drop")) {
+            fills.set(container.path(PATH), json!(["ALL"]));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! A volume that is a piece of the node's own file system.
+
+use bulkhead_model::view::Pod;
+
+use crate::context::{Context, Findings, is};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+
+pub(crate) const CONTROL: Control = Control {
+    name: "host-path-volume",
+    guide: Section::HostFilesystem,
+    severity: Severity::Critical,
+    why: "the node's files hold every tenant's Secrets and the kubelet's own credentials",
+    remedy: "use a `persistentVolumeClaim`, an `emptyDir` or a `configMap` instead",
+    page: include_str!("host_path_volume.md"),
+    rule: Rule::Pod(check),
+    mend: Mend::ByHand,
+};
+
+fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+    for volume in pod.volumes() {
+        if let Some(source) = volume.fields().get("hostPath") {
+            let detail = source.get("path").map(|path| format!("mounts {}", crate::context::shown(path)));
+            findings.add(volume.path("hostPath"), detail.unwrap_or_else(|| is(source)));
+        }
+    }
+}

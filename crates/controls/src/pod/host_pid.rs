@@ -1,0 +1,28 @@
+//! Whoever sees processes reads their environment and their files. A pod of a tenant sees only
+//! those of each container by itself.
+
+use bulkhead_model::view::Pod;
+
+use crate::context::{Context, Findings, is};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+
+pub(crate) const CONTROL: Control = Control {
+    name: "host-pid",
+    guide: Section::Appendix,
+    severity: Severity::Critical,
+    why: "whoever sees processes reads their environment, their files and their memory",
+    remedy: "remove the field, or set it to `false`; debug one container with `kubectl debug --target`",
+    page: include_str!("host_pid.md"),
+    rule: Rule::Pod(check),
+    mend: Mend::ByHand,
+};
+
+fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+    for (field, path) in
+        [("hostPID", "spec.hostPID"), ("shareProcessNamespace", "spec.shareProcessNamespace")]
+    {
+        if pod.spec().flag(field) {
+            findings.add(pod.path(path), pod.spec().get(field).map(is).unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A process that may gain privileges becomes root by the first setuid program that it finds.
+
+use bulkhead_model::view::{Container, Pod};
+use serde_json::Value;
+
+use super::{NOT_LINUX, OS, runs_on_linux};
+use crate::context::{Context, Findings, is};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::fills::Fills;
+
+const FIELD: &str = "allowPrivilegeEscalation";
+const PATH: &str = "securityContext.allowPrivilegeEscalation";
+
+pub(crate) const CONTROL: Control = Control {
+    name: "privilege-escalation",
+    guide: Section::ContainerPrivileges,
+    severity: Severity::High,
+    why: "a process that may gain privileges becomes root through any setuid program",
+    remedy: "set `allowPrivilegeEscalation: false` in every container",
+    page: include_str!("privilege_escalation.md"),
+    rule: Rule::Pod(check),
+    mend: Mend::Fill(fill),
+};
+
+fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+    if !runs_on_linux(pod) {
+        return findings.add(pod.path(OS), NOT_LINUX);
+    }
+    for container in pod.containers() {
+        match container.security_context().get(FIELD) {
+            Some(Value::Bool(false)) => {}
+            Some(value) => findings.add(container.path(PATH), is(value)),
+            None => findings.add(container.path(PATH), "is unset, which means `true`"),
+        }
+    }
+}
+
+fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+    let containers: Vec<_> = fills.containers(pod).filter(|c| !must_escalate(*c)).collect();
+    for container in containers {
+        fills.set(container.path(PATH), Value::Bool(false));
+    }
+}
+
+/// The API server refuses `false` beside these two, in words that hide what is wrong. Other
+/// controls refuse them in ours.
+fn must_escalate(container: Container<'_>) -> bool {
+    let context = container.security_context();
+    context.flag("privileged")
+        || context.at("capabilities").list("add").iter().any(|cap| cap == "CAP_SYS_ADMIN")
+}

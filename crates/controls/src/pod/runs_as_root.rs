@@ -1,0 +1,99 @@
+//! Users are shared with the node: root in a container is root outside once it gets out, and
+//! root's group reads what root has written.
+
+use bulkhead_model::FieldPath;
+use bulkhead_model::view::{Fields, Pod};
+use serde_json::Value;
+
+use super::is_root;
+use crate::context::{Context, Findings, is};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::fills::Fills;
+
+const NON_ROOT: &str = "runAsNonRoot";
+
+pub(crate) const CONTROL: Control = Control {
+    name: "runs-as-root",
+    guide: Section::NonRoot,
+    severity: Severity::High,
+    why: "user and group 0 in a container are the node's own",
+    remedy: "set `runAsNonRoot: true`, and users and groups above 0",
+    page: include_str!("runs_as_root.md"),
+    rule: Rule::Pod(check),
+    mend: Mend::Fill(fill),
+};
+
+fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+    let whole = pod.security_context();
+    let path = || pod.path("spec.securityContext");
+    ids(whole, &["runAsUser", "runAsGroup", "fsGroup"], path, findings);
+    for (index, group) in whole.list("supplementalGroups").iter().enumerate() {
+        if is_root(group) {
+            findings.add(path().then("supplementalGroups").index(index), is(group));
+        }
+    }
+    root_allowed(whole, path, findings);
+    for container in pod.containers() {
+        let own = container.security_context();
+        let path = || container.path("securityContext");
+        ids(own, &["runAsUser", "runAsGroup"], path, findings);
+        root_allowed(own, path, findings);
+        if container.effective(NON_ROOT).is_none() {
+            findings.add(path().then(NON_ROOT), "is unset, so the image decides");
+        }
+    }
+}
+
+fn ids(
+    context: Fields<'_>,
+    fields: &[&'static str],
+    path: impl Fn() -> FieldPath,
+    findings: &mut Findings,
+) {
+    for field in fields {
+        if let Some(id) = context.get(field).filter(|id| is_root(id)) {
+            findings.add(path().then(field), is(id));
+        }
+    }
+}
+
+/// A security context that allows root in so many words. The pod's counts even where each
+/// container overrides it: an ephemeral container of tomorrow would inherit it.
+fn root_allowed(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Findings) {
+    if let Some(value) = context.get(NON_ROOT).filter(|value| **value != Value::Bool(true)) {
+        findings.add(path().then(NON_ROOT), is(value));
+    }
+    let user = context.at("windowsOptions").get("runAsUserName");
+    if let Some(user) = user.filter(|user| is_windows_root(user)) {
+        findings.add(path().then("windowsOptions.runAsUserName"), is(user));
+    }
+}
+
+/// Windows names users, folds their case, and takes a domain before a backslash.
+fn is_windows_root(user: &Value) -> bool {
+    let Some(user) = user.as_str() else { return true };
+    let name = user.rsplit('\\').next().unwrap_or_default().trim();
+    ["ContainerAdministrator", "Administrator", "SYSTEM", "LocalSystem"]
+        .iter()
+        .any(|root| root.eq_ignore_ascii_case(name))
+}
+
+fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+    fills.set_for_all(pod, NON_ROOT, &Value::Bool(true));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn windows_has_more_than_one_root() {
+        for root in ["ContainerAdministrator", "containeradministrator", r"NT AUTHORITY\SYSTEM"] {
+            assert!(is_windows_root(&json!(root)), "{root}");
+        }
+        assert!(is_windows_root(&json!(0)));
+        assert!(!is_windows_root(&json!("ContainerUser")));
+    }
+}

@@ -1,0 +1,61 @@
+//! Volumes of the kinds that Kubernetes keeps apart by namespace, and no other. A kind that did
+//! not exist when this was written is refused.
+
+use bulkhead_model::view::{Fields, Pod, Volume};
+use serde_json::Value;
+
+use crate::context::{Context, Findings, is};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+
+pub(crate) const CONTROL: Control = Control {
+    name: "unsafe-volume-type",
+    guide: Section::Appendix,
+    severity: Severity::High,
+    why: "a volume of this kind reaches storage that no namespace bounds",
+    remedy: "use one of `configMap`, `downwardAPI`, `emptyDir`, `ephemeral`, `persistentVolumeClaim`, `projected`, `secret`",
+    page: include_str!("unsafe_volume_type.md"),
+    rule: Rule::Pod(check),
+    mend: Mend::ByHand,
+};
+
+const SAFE: [&str; 7] = [
+    "configMap",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
+
+/// Has a control of its own.
+const HOST_PATH: &str = "hostPath";
+
+const SAFE_PROJECTED: [&str; 4] = ["configMap", "downwardAPI", "secret", "serviceAccountToken"];
+
+fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+    for volume in pod.volumes() {
+        for source in volume.sources().filter(|source| *source != HOST_PATH) {
+            if !SAFE.contains(&source) {
+                findings.add(volume.source_path(source), "is no kind of volume that is allowed");
+            } else if let Some(value) = volume.fields().get(source).filter(|v| !v.is_object()) {
+                findings.add(volume.source_path(source), is(value));
+            }
+        }
+        projected(volume, findings);
+    }
+}
+
+fn projected(volume: Volume<'_>, findings: &mut Findings) {
+    let sources: &[Value] = volume.fields().at("projected").list("sources");
+    for (index, source) in sources.iter().enumerate() {
+        for (key, _) in Fields::of(Some(source)).iter() {
+            if !SAFE_PROJECTED.contains(&key) {
+                findings.add(
+                    volume.path("projected.sources").index(index).key(key),
+                    "is no projected source that is allowed",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The table of controls, in the guide's order and by name within a section. A new control is a
+//! rule file, a page, and a line here.
+
+use crate::boundary::{foreign_namespace, status_write, tenant_label_change};
+use crate::claim::volume_preclaimed;
+use crate::control::Control;
+use crate::pod::{
+    capabilities_kept, forbidden_capability, host_ipc, host_network, host_path_volume, host_pid,
+    host_port, privilege_escalation, privileged_container, runs_as_root, seccomp_unconfined,
+    unsafe_volume_type,
+};
+use crate::service::external_ip;
+
+/// Every control.
+pub static REGISTRY: &[Control] = &[
+    foreign_namespace::CONTROL,
+    tenant_label_change::CONTROL,
+    capabilities_kept::CONTROL,
+    forbidden_capability::CONTROL,
+    privilege_escalation::CONTROL,
+    privileged_container::CONTROL,
+    runs_as_root::CONTROL,
+    host_path_volume::CONTROL,
+    volume_preclaimed::CONTROL,
+    host_network::CONTROL,
+    host_port::CONTROL,
+    external_ip::CONTROL,
+    status_write::CONTROL,
+    seccomp_unconfined::CONTROL,
+    host_ipc::CONTROL,
+    host_pid::CONTROL,
+    unsafe_volume_type::CONTROL,
+];
+
+/// The control of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Control> {
+    REGISTRY.iter().find(|control| control.name == name)
+}

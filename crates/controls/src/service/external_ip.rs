@@ -1,0 +1,66 @@
+//! A Service with an address of its choice draws what the whole cluster sends to that address.
+//! Tenants get what stays inside: a cluster IP, or none.
+
+use bulkhead_model::view::Fields;
+use serde_json::Value;
+
+use super::Service;
+use crate::context::{Context, Findings, is, shown};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::fills::unset;
+
+pub(crate) const CONTROL: Control = Control {
+    name: "service-external-ip",
+    guide: Section::ExternalAddresses,
+    severity: Severity::Critical,
+    why: "the Service takes over what the whole cluster sends to an address, or opens a port on every node",
+    remedy: "use `type: ClusterIP` without addresses or ports of the outside",
+    page: include_str!("external_ip.md"),
+    rule: Rule::Service(check),
+    mend: Mend::ByHand,
+};
+
+/// Fields of the spec that mean the outside whatever the type says: a type can change later, and
+/// `externalIPs` outlive the change.
+const OUTSIDE: [&str; 6] = [
+    "externalIPs",
+    "externalName",
+    "healthCheckNodePort",
+    "loadBalancerClass",
+    "loadBalancerIP",
+    "loadBalancerSourceRanges",
+];
+
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+fn check(service: &Service<'_>, _: &Context<'_>, findings: &mut Findings) {
+    let spec = service.spec();
+    if let Some(kind) = spec.get("type").filter(|kind| kind.as_str() != Some("ClusterIP")) {
+        findings.add(service.path("type"), is(kind));
+    }
+    for field in OUTSIDE {
+        if let Some(value) = spec.get(field).filter(|value| !is_nothing(value)) {
+            findings.add(service.path(field), is(value));
+        }
+    }
+    if spec.flag("allocateLoadBalancerNodePorts") {
+        findings.add(service.path("allocateLoadBalancerNodePorts"), "is on");
+    }
+    for (index, port) in spec.list("ports").iter().enumerate() {
+        let port = Fields::of(Some(port)).get("nodePort");
+        if let Some(port) = port.filter(|port| !is_nothing(port)) {
+            findings.add(service.path("ports").index(index).then("nodePort"), is(port));
+        }
+    }
+    if let Some(ranges) = service.metadata().at("annotations").get(SOURCE_RANGES) {
+        findings.add(
+            bulkhead_model::FieldPath::of("metadata.annotations").key(SOURCE_RANGES),
+            format!("is {}, which only a load balancer needs", shown(ranges)),
+        );
+    }
+}
+
+/// What the API server reads as unset: a Service that was a load balancer once keeps such fields.
+fn is_nothing(value: &Value) -> bool {
+    unset(Some(value)) || value.as_str() == Some("") || value.as_i64() == Some(0)
+}

@@ -1,0 +1,37 @@
+//! Services: how tenants' traffic is drawn to addresses.
+
+use bulkhead_model::FieldPath;
+use bulkhead_model::view::Fields;
+use serde_json::Value;
+
+pub(crate) mod external_ip;
+
+/// A Service, as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Service<'a> {
+    object: &'a Value,
+}
+
+impl<'a> Service<'a> {
+    pub(crate) fn of(object: &'a Value) -> Self {
+        Self { object }
+    }
+
+    /// The Service's `spec`.
+    #[must_use]
+    pub fn spec(self) -> Fields<'a> {
+        Fields::of(self.object.get("spec"))
+    }
+
+    /// The Service's `metadata`.
+    #[must_use]
+    pub fn metadata(self) -> Fields<'a> {
+        Fields::of(self.object.get("metadata"))
+    }
+
+    /// The path of a field of the spec.
+    #[must_use]
+    pub fn path(self, field: &'static str) -> FieldPath {
+        FieldPath::of("spec").then(field)
+    }
+}

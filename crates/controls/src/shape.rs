@@ -1,0 +1,132 @@
+//! The shape that the views rely on. A view reads a list that is no list as empty, so what has
+//! another shape than Kubernetes' own must be refused before any rule looks at it.
+
+use bulkhead_model::FieldPath;
+use serde_json::Value;
+
+use crate::carriers::{self, Carrier, Holds};
+
+enum Shape {
+    Object(&'static [(&'static str, &'static Shape)]),
+    List(&'static Shape),
+    Anything,
+}
+
+use Shape::{Anything, List, Object};
+
+static MAP: Shape = Object(&[]);
+static VALUES: Shape = List(&Anything);
+static METADATA: Shape = Object(&[("annotations", &MAP)]);
+static SECURITY: Shape = Object(&[
+    ("capabilities", &Object(&[("add", &VALUES), ("drop", &VALUES)])),
+    ("seccompProfile", &MAP),
+    ("windowsOptions", &MAP),
+    ("supplementalGroups", &VALUES),
+]);
+static CONTAINERS: Shape =
+    List(&Object(&[("securityContext", &SECURITY), ("ports", &List(&MAP))]));
+static CLAIM: Shape =
+    Object(&[("metadata", &METADATA), ("spec", &Object(&[("dataSourceRef", &MAP)]))]);
+static VOLUMES: Shape = List(&Object(&[
+    ("projected", &Object(&[("sources", &List(&MAP))])),
+    ("ephemeral", &Object(&[("volumeClaimTemplate", &CLAIM)])),
+]));
+static POD: Shape = Object(&[
+    ("metadata", &METADATA),
+    (
+        "spec",
+        &Object(&[
+            ("os", &MAP),
+            ("securityContext", &SECURITY),
+            ("initContainers", &CONTAINERS),
+            ("containers", &CONTAINERS),
+            ("ephemeralContainers", &CONTAINERS),
+            ("volumes", &VOLUMES),
+        ]),
+    ),
+]);
+static SERVICE: Shape = Object(&[
+    ("metadata", &METADATA),
+    ("spec", &Object(&[("ports", &List(&MAP)), ("externalIPs", &VALUES)])),
+]);
+
+/// Something that is not what Kubernetes has in its place.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    pub(crate) path: FieldPath,
+    pub(crate) expected: &'static str,
+}
+
+/// Checks everything that the carrier holds.
+pub(crate) fn check(carrier: &Carrier, object: &Value) -> Result<(), Misfit> {
+    carrier.holds.iter().try_for_each(|held| match *held {
+        Holds::Pod => whole(object, "", &POD),
+        Holds::Template(at) => whole(object, at, &POD),
+        Holds::Service => whole(object, "", &SERVICE),
+        Holds::Claim => whole(object, "", &CLAIM),
+        Holds::ClaimTemplates(at) => {
+            let (list, path) = carriers::at(object, at);
+            list.map_or(Ok(()), |list| fits(list, &List(&CLAIM)).map_err(|wrong| wrong.below(path)))
+        }
+    })
+}
+
+/// What is judged must be there, and have a spec.
+fn whole(object: &Value, at: &'static str, shape: &Shape) -> Result<(), Misfit> {
+    let (value, path) = carriers::at(object, at);
+    let Some(value) = value else { return Err(Misfit { path, expected: "object" }) };
+    fits(value, shape).map_err(|wrong| wrong.below(path.clone()))?;
+    match value.get("spec") {
+        Some(Value::Object(_)) => Ok(()),
+        _ => Err(Misfit { path: path.then("spec"), expected: "object" }),
+    }
+}
+
+/// A misfit on its way up: the steps from the leaf to the root.
+struct Wrong {
+    steps: Vec<Step>,
+    expected: &'static str,
+}
+
+enum Step {
+    Key(&'static str),
+    Index(usize),
+}
+
+impl Wrong {
+    fn new(expected: &'static str) -> Self {
+        Self { steps: Vec::new(), expected }
+    }
+
+    fn under(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    fn below(self, root: FieldPath) -> Misfit {
+        let path = self.steps.iter().rev().fold(root, |path, step| match *step {
+            Step::Key(key) => path.then(key),
+            Step::Index(index) => path.index(index),
+        });
+        Misfit { path, expected: self.expected }
+    }
+}
+
+fn fits(value: &Value, shape: &Shape) -> Result<(), Wrong> {
+    match shape {
+        Anything => Ok(()),
+        List(element) => {
+            let list = value.as_array().ok_or_else(|| Wrong::new("list"))?;
+            list.iter().enumerate().try_for_each(|(index, value)| {
+                fits(value, element).map_err(|wrong| wrong.under(Step::Index(index)))
+            })
+        }
+        Object(fields) => {
+            let object = value.as_object().ok_or_else(|| Wrong::new("object"))?;
+            fields.iter().try_for_each(|(key, shape)| match object.get(*key) {
+                None | Some(Value::Null) => Ok(()),
+                Some(value) => fits(value, shape).map_err(|wrong| wrong.under(Step::Key(key))),
+            })
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The webhook configurations, generated from the table of what the rules cover.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bulkhead_model::labels;
+use serde_json::{Value, json};
+
+use crate::carriers::{CARRIERS, Carrier, Holds};
+
+/// How the API server reaches the webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookClient {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The certificates that the API server believes, as PEM.
+    pub ca_bundle_pem: String,
+}
+
+/// Where the webhook is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A URL with scheme, host and port, and no path: for control planes without a network to
+    /// Services.
+    Url(String),
+    /// A Service in the cluster.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Its port.
+        port: u16,
+    },
+}
+
+impl WebhookClient {
+    fn config(&self, path: &str) -> Value {
+        let mut config = match &self.endpoint {
+            Endpoint::Url(base) => json!({"url": format!("{}{path}", base.trim_end_matches('/'))}),
+            Endpoint::Service { namespace, name, port } => json!({
+                "service": {"namespace": namespace, "name": name, "port": port, "path": path},
+            }),
+        };
+        if let Some(config) = config.as_object_mut() {
+            config.insert("caBundle".to_owned(), STANDARD.encode(&self.ca_bundle_pem).into());
+        }
+        config
+    }
+}
+
+/// False for an update that only takes finalizers or owners away: a namespace could not be
+/// deleted while we are down. PodTemplates have no spec, so they are always judged.
+const CHANGES: &str = "\
+request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) \
+|| object.spec != oldObject.spec \
+|| object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) \
+|| object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({}) \
+|| object.metadata.?ownerReferences.orValue([]).exists(r, !(r in oldObject.metadata.?ownerReferences.orValue([]))) \
+|| object.metadata.?finalizers.orValue([]).exists(x, !(x in oldObject.metadata.?finalizers.orValue([])))";
+
+/// The MutatingWebhookConfiguration and the ValidatingWebhookConfiguration, in this order. They
+/// name `/mutate`, `/validate` and `/tenants`.
+#[must_use]
+pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
+    let mut mend = webhook("mend", client, "/mutate", mending_rules());
+    set(&mut mend, "reinvocationPolicy", json!("IfNeeded"));
+    set(&mut mend, "namespaceSelector", tenants_namespaces());
+    let mut judge = webhook("judge", client, "/validate", judging_rules());
+    set(&mut judge, "namespaceSelector", tenants_namespaces());
+    set(&mut judge, "matchConditions", changes());
+    let tenants = json!([{
+        "apiGroups": [labels::GROUP], "apiVersions": ["*"], "resources": ["tenants"],
+        "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
+    }]);
+    let mut tenants = webhook("tenants", client, "/tenants", tenants);
+    set(&mut tenants, "matchConditions", changes());
+    vec![
+        configuration("MutatingWebhookConfiguration", "bulkhead-mend", vec![mend]),
+        configuration("ValidatingWebhookConfiguration", "bulkhead-judge", vec![judge, tenants]),
+    ]
+}
+
+fn configuration(kind: &str, name: &str, webhooks: Vec<Value>) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "webhooks": webhooks,
+    })
+}
+
+fn webhook(name: &str, client: &WebhookClient, path: &str, rules: Value) -> Value {
+    json!({
+        "name": format!("{name}.{}", labels::GROUP),
+        "clientConfig": client.config(path),
+        "rules": rules,
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "sideEffects": "None",
+        // A server that hangs costs each request this long.
+        "timeoutSeconds": 3,
+        "admissionReviewVersions": ["v1"],
+    })
+}
+
+fn set(webhook: &mut Value, key: &str, value: Value) {
+    if let Some(webhook) = webhook.as_object_mut() {
+        webhook.insert(key.to_owned(), value);
+    }
+}
+
+fn tenants_namespaces() -> Value {
+    json!({"matchExpressions": [{"key": labels::TENANT, "operator": "Exists"}]})
+}
+
+fn changes() -> Value {
+    json!([{"name": "more-than-finalizers-or-owners-taken-away", "expression": CHANGES}])
+}
+
+/// Pods when they are made, and the ephemeral containers that join them later.
+fn mending_rules() -> Value {
+    let pods = CARRIERS.iter().filter(|carrier| carrier.holds.contains(&Holds::Pod));
+    pods.flat_map(|carrier| {
+        let rule = |resource: String, operation: &str| rule(carrier.group, [resource], &[operation]);
+        let ephemeral = carrier.subresources.iter().filter(|sub| **sub == "ephemeralcontainers");
+        [rule(carrier.resource.to_owned(), "CREATE")]
+            .into_iter()
+            .chain(ephemeral.map(move |sub| rule(format!("{}/{sub}", carrier.resource), "UPDATE")))
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+fn judging_rules() -> Value {
+    let mut groups: BTreeMap<&str, Vec<&Carrier>> = BTreeMap::new();
+    for carrier in CARRIERS {
+        groups.entry(carrier.group).or_default().push(carrier);
+    }
+    groups
+        .into_iter()
+        .map(|(group, carriers)| {
+            let resources = carriers.into_iter().flat_map(|carrier| {
+                let subresources = carrier.subresources.iter();
+                [carrier.resource.to_owned()]
+                    .into_iter()
+                    .chain(subresources.map(|sub| format!("{}/{sub}", carrier.resource)))
+                    .collect::<Vec<_>>()
+            });
+            rule(group, resources, &["CREATE", "UPDATE"])
+        })
+        .collect()
+}
+
+fn rule(
+    group: &str,
+    resources: impl IntoIterator<Item = String>,
+    operations: &[&str],
+) -> Value {
+    json!({
+        "apiGroups": [group],
+        "apiVersions": ["v1"],
+        "resources": resources.into_iter().collect::<Vec<_>>(),
+        "operations": operations,
+        "scope": "Namespaced",
+    })
+}
