@@ -1,0 +1,285 @@
+//! A request as typed values, and its target printed from them.
+
+use std::fmt;
+
+use crate::denial::Denial;
+use crate::path::{Document, Path, Resource};
+use crate::query::{Operation, Query};
+
+/// No target of a real client comes near this; upstream refuses at about a mebibyte.
+const MAX_TARGET: usize = 8 * 1024;
+
+/// What is asked, as Kubernetes' authorizers name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// One object, or a document.
+    Get,
+    /// A collection.
+    List,
+    /// A collection's changes.
+    Watch,
+    /// A new object, or a subresource that is created.
+    Create,
+    /// An object replaced.
+    Update,
+    /// An object changed in parts.
+    Patch,
+    /// An object removed.
+    Delete,
+    /// Many objects removed.
+    DeleteCollection,
+}
+
+impl Verb {
+    /// The verb as RBAC writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+        }
+    }
+
+    /// The HTTP method.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Get | Self::List | Self::Watch => "GET",
+            Self::Create => "POST",
+            Self::Update => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete | Self::DeleteCollection => "DELETE",
+        }
+    }
+
+    /// Whether something may change by it.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        !matches!(self, Self::Get | Self::List | Self::Watch)
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request that has one reading only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiRequest {
+    verb: Verb,
+    path: Path,
+    query: Query,
+}
+
+/// Reads a request's method and raw target.
+///
+/// # Errors
+/// 400 if the target could be read in two ways or holds what Kubernetes does not know there, 404
+/// if it names nothing that this gateway serves, 405 if the method has no meaning there, 414 if
+/// it is too long, 501 for what Kubernetes has and this gateway has not.
+pub fn parse(method: &str, target: &str) -> Result<ApiRequest, Denial> {
+    if target.len() > MAX_TARGET {
+        return Err(Denial::target_too_long(format!(
+            "the request target has {} bytes: at most {MAX_TARGET} are taken",
+            target.len()
+        )));
+    }
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, None), |(p, q)| (p, Some(q)));
+    let path = Path::parse(path)?;
+    let (verb, operation) = match &path {
+        Path::Document(document) if method == "GET" => (
+            Verb::Get,
+            match document {
+                Document::OpenApiV3(Some(_)) => Operation::OpenApiV3,
+                _ => Operation::Document,
+            },
+        ),
+        Path::Document(_) => {
+            return Err(Denial::method_not_allowed(format!(
+                "{path} is only there to GET"
+            )));
+        }
+        Path::Resource(resource) => verb_of(method, resource)?,
+    };
+    let query = Query::parse(query, operation)?;
+    let verb = if verb == Verb::List && query.watch() {
+        Verb::Watch
+    } else {
+        verb
+    };
+    Ok(ApiRequest { verb, path, query })
+}
+
+fn verb_of(method: &str, resource: &Resource) -> Result<(Verb, Operation), Denial> {
+    let named = resource.name.is_some();
+    Ok(match (method, named) {
+        ("GET", true) if resource.subresource.as_deref() == Some("log") => {
+            (Verb::Get, Operation::Log)
+        }
+        ("GET", true) => (Verb::Get, Operation::Get),
+        ("GET", false) => (Verb::List, Operation::List),
+        ("POST", false) => (Verb::Create, Operation::Create),
+        ("POST", true) if resource.subresource.is_some() => (Verb::Create, Operation::Create),
+        ("PUT", true) => (Verb::Update, Operation::Update),
+        ("PATCH", true) => (Verb::Patch, Operation::Patch),
+        ("DELETE", true) => (Verb::Delete, Operation::Delete),
+        ("DELETE", false) => (Verb::DeleteCollection, Operation::DeleteCollection),
+        ("POST" | "PUT" | "PATCH", _) => {
+            let thing = if named { "an object" } else { "a collection" };
+            return Err(Denial::method_not_allowed(format!(
+                "{method} has no meaning for {thing}"
+            )));
+        }
+        _ => {
+            return Err(Denial::method_not_allowed(
+                "the method must be GET, POST, PUT, PATCH or DELETE",
+            ));
+        }
+    })
+}
+
+impl ApiRequest {
+    /// What is asked.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// About what.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// With which parameters.
+    #[must_use]
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// The request target, printed from the values above.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self.query.encode() {
+            query if query.is_empty() => self.path.to_string(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+
+    pub(crate) fn query_mut(&mut self) -> &mut Query {
+        &mut self.query
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn verbs_are_those_of_kubernetes() {
+        for (method, target, verb) in [
+            ("GET", "/api/v1/namespaces/a/pods", Verb::List),
+            ("GET", "/api/v1/namespaces/a/pods?watch=0", Verb::List),
+            ("GET", "/api/v1/namespaces/a/pods?watch=1", Verb::Watch),
+            ("GET", "/api/v1/namespaces/a/pods/x", Verb::Get),
+            (
+                "GET",
+                "/api/v1/namespaces/a/pods/x/log?follow=true",
+                Verb::Get,
+            ),
+            ("POST", "/api/v1/namespaces/a/pods", Verb::Create),
+            ("POST", "/api/v1/namespaces/a/pods/x/eviction", Verb::Create),
+            ("PUT", "/api/v1/namespaces/a/pods/x", Verb::Update),
+            ("PATCH", "/api/v1/namespaces/a/pods/x", Verb::Patch),
+            ("DELETE", "/api/v1/namespaces/a/pods/x", Verb::Delete),
+            (
+                "DELETE",
+                "/api/v1/namespaces/a/pods",
+                Verb::DeleteCollection,
+            ),
+            ("GET", "/api/v1/namespaces/a", Verb::Get),
+            ("GET", "/api/v1/namespaces", Verb::List),
+            ("GET", "/version?timeout=32s", Verb::Get),
+        ] {
+            let request = parse(method, target).unwrap();
+            assert_eq!(request.verb(), verb, "{method} {target}");
+            assert_eq!(request.verb().method(), method);
+        }
+    }
+
+    #[test]
+    fn methods_without_a_meaning_are_refused() {
+        for (method, target) in [
+            ("HEAD", "/api/v1/namespaces/a/pods"),
+            ("OPTIONS", "/api/v1/namespaces/a/pods"),
+            ("TRACE", "/api/v1/namespaces/a/pods/x"),
+            ("CONNECT", "/api/v1/namespaces/a/pods/x"),
+            ("get", "/api/v1/namespaces/a/pods"),
+            ("POST", "/api/v1/namespaces/a/pods/x"),
+            ("PUT", "/api/v1/namespaces/a/pods"),
+            ("PATCH", "/api/v1/namespaces/a/pods"),
+            ("POST", "/version"),
+            ("HEAD", "/api"),
+        ] {
+            assert_eq!(
+                parse(method, target).unwrap_err().status,
+                405,
+                "{method} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_forms_of_a_target_are_refused() {
+        for target in [
+            "*",
+            "https://other/api/v1/pods",
+            "other:443",
+            "api/v1",
+            "",
+            "?watch=true",
+        ] {
+            assert_eq!(parse("GET", target).unwrap_err().status, 400, "{target}");
+        }
+        let long = format!("/api/v1/namespaces/a/pods?continue={}", "a".repeat(9000));
+        assert_eq!(parse("GET", &long).unwrap_err().status, 414);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_an_answer(method in ".{0,8}", target in ".{0,64}") {
+            let _ = parse(&method, &target);
+        }
+
+        #[test]
+        fn what_is_printed_reads_the_same(
+            method in prop::sample::select(vec!["GET", "POST", "PUT", "PATCH", "DELETE"]),
+            path in prop::collection::vec(prop::sample::select(vec![
+                "api", "apis", "v1", "apps", "namespaces", "acme-app", "globex-app", "pods", "log", "x", "watch",
+                "openapi", "v3", "status", "", ".", "..", "%2f", "version",
+            ]), 0..8),
+            query in prop::collection::vec(prop::sample::select(vec![
+                "watch=true", "watch=0", "labelSelector=a%3Db,c+in+(d)", "labelSelector=", "fieldSelector=a%3D%5C%2C",
+                "limit=1", "dryRun=All", "follow=1", "fieldManager=a%20b", "timeout=1m2s", "force=true", "hash=AB",
+            ]), 0..3),
+        ) {
+            let target = format!("/{}?{}", path.join("/"), query.join("&"));
+            if let Ok(request) = parse(method, target.trim_end_matches('?')) {
+                let again = parse(request.verb().method(), &request.target());
+                prop_assert_eq!(again, Ok(request));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Self-reviews: answers about the caller's own rights, true through the gateway.
+
+use serde_json::{Value, json};
+
+use crate::body::{Body, text_at};
+use crate::caller::{Caller, Membership};
+use crate::denial::{Denial, FOREIGN_NAMESPACE};
+use crate::path::Resource;
+use crate::served;
+
+/// The reviews that may be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SelfReview {
+    Subject,
+    Access,
+    Rules,
+}
+
+impl SelfReview {
+    pub(crate) fn of(resource: &Resource) -> Option<Self> {
+        let Resource {
+            group,
+            version,
+            namespace: None,
+            resource,
+            name: None,
+            subresource: None,
+        } = resource
+        else {
+            return None;
+        };
+        match (group.as_str(), version.as_str(), resource.as_str()) {
+            ("authentication.k8s.io", "v1", "selfsubjectreviews") => Some(Self::Subject),
+            ("authorization.k8s.io", "v1", "selfsubjectaccessreviews") => Some(Self::Access),
+            ("authorization.k8s.io", "v1", "selfsubjectrulesreviews") => Some(Self::Rules),
+            _ => None,
+        }
+    }
+}
+
+/// Where the answer comes from.
+pub(crate) enum Review<'a> {
+    /// From upstream, as this member.
+    Upstream(&'a Membership),
+    /// From here.
+    Answer(Value),
+}
+
+/// Decides who answers a review; may narrow what it asks.
+pub(crate) fn review<'a>(
+    kind: SelfReview,
+    caller: &'a Caller,
+    first: &'a Membership,
+    body: &mut Body,
+) -> Result<Review<'a>, Denial> {
+    let Body::Object(object) = body else {
+        return Err(Denial::bad_request(
+            "a review needs a body: the review object",
+        ));
+    };
+    match kind {
+        SelfReview::Subject => Ok(Review::Upstream(first)),
+        SelfReview::Rules => match text_at(object, &["spec", "namespace"])? {
+            None | Some("") => Ok(Review::Upstream(first)),
+            Some(namespace) => caller
+                .owner(namespace)
+                .map(Review::Upstream)
+                .ok_or_else(|| {
+                    Denial::not_found("", "namespaces", namespace).by(FOREIGN_NAMESPACE)
+                }),
+        },
+        SelfReview::Access => access(caller, first, object),
+    }
+}
+
+fn access<'a>(
+    caller: &'a Caller,
+    first: &'a Membership,
+    object: &mut Value,
+) -> Result<Review<'a>, Denial> {
+    const ATTRIBUTES: [&str; 2] = ["spec", "resourceAttributes"];
+    let field = |name: &str| -> Result<String, Denial> {
+        let [spec, attributes] = ATTRIBUTES;
+        Ok(text_at(object, &[spec, attributes, name])?
+            .unwrap_or_default()
+            .to_owned())
+    };
+    let (namespace, name, resource) = (field("namespace")?, field("name")?, field("resource")?);
+    let (group, verb, subresource) = (field("group")?, field("verb")?, field("subresource")?);
+    if !subresource.is_empty() && !served::carries(&subresource) {
+        let reason = format!("the gateway does not serve the subresource `{subresource}`");
+        return Ok(Review::Answer(answer(object, false, &reason)));
+    }
+    // Rights on a Namespace are rights inside it, whatever the review says; and the list is the
+    // gateway's own to give.
+    let namespaces = group.is_empty() && resource == "namespaces";
+    let namespace = match namespaces {
+        true if name.is_empty() && matches!(verb.as_str(), "list" | "watch") => {
+            return Ok(Review::Answer(answer(
+                object,
+                true,
+                "the list holds your own namespaces",
+            )));
+        }
+        true if !name.is_empty() => {
+            if let Some(fields) = object
+                .pointer_mut("/spec/resourceAttributes")
+                .and_then(Value::as_object_mut)
+            {
+                fields.insert("namespace".into(), name.as_str().into());
+            }
+            name
+        }
+        _ => namespace,
+    };
+    if namespace.is_empty() {
+        return Ok(Review::Upstream(first));
+    }
+    Ok(match caller.owner(&namespace) {
+        Some(member) => Review::Upstream(member),
+        None => {
+            let reason = Denial::not_found("", "namespaces", &namespace).message;
+            Review::Answer(answer(object, false, &reason))
+        }
+    })
+}
+
+fn answer(object: &Value, allowed: bool, reason: &str) -> Value {
+    json!({
+        "kind": "SelfSubjectAccessReview",
+        "apiVersion": "authorization.k8s.io/v1",
+        "metadata": {},
+        "spec": object.get("spec").cloned().unwrap_or_default(),
+        "status": {"allowed": allowed, "reason": reason},
+    })
+}

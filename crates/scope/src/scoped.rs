@@ -1,0 +1,412 @@
+//! The decision: what a caller may have of what is asked, sealed for the way upstream.
+
+use std::collections::BTreeSet;
+
+use bulkhead_model::{NamespaceName, SyntheticUser, TenantName, labels};
+use serde_json::Value;
+
+use crate::MAX_WATCH_SECONDS;
+use crate::body::{self, Body, text_at};
+use crate::caller::{Caller, Membership};
+use crate::denial::{Denial, FOREIGN_NAMESPACE, TENANT_LABEL_CHANGE};
+use crate::path::{Path, Resource};
+use crate::query::QueryValue;
+use crate::request::{ApiRequest, Verb};
+use crate::review::{Review, SelfReview, review};
+use crate::selector::{LabelSelector, Operator, Requirement};
+use crate::served;
+
+/// A request that may go upstream. Only [`scope`] makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScopedRequest {
+    request: ApiRequest,
+    body: Body,
+    credential: Credential,
+    tenant: TenantName,
+    namespace: Option<NamespaceName>,
+}
+
+/// As whom a request goes upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// By the forwarder, impersonating a synthetic user on behalf of a person.
+    Forwarder {
+        /// The user whose rights decide.
+        user: SyntheticUser,
+        /// Who is behind it.
+        person: String,
+    },
+    /// By the reader, which sees every Namespace: only for their list, under a label selector
+    /// that the caller cannot widen.
+    Reader,
+}
+
+/// What comes of a request that is not refused.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It goes upstream.
+    Forward(Box<ScopedRequest>),
+    /// The gateway answers it (201) with this object.
+    Answer(Value),
+}
+
+impl ScopedRequest {
+    /// The HTTP method.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        self.request.verb().method()
+    }
+
+    /// The request target, printed from typed values.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.request.target()
+    }
+
+    /// The request as it goes upstream.
+    #[must_use]
+    pub fn request(&self) -> &ApiRequest {
+        &self.request
+    }
+
+    /// The body as it goes upstream.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// As whom.
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The tenant that is acted for; of several, for what belongs to none, the first.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantName {
+        &self.tenant
+    }
+
+    /// The namespace whose loss ends what streams.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&NamespaceName> {
+        self.namespace.as_ref()
+    }
+
+    /// The Namespace that the request makes.
+    #[must_use]
+    pub fn created_namespace(&self) -> Option<&NamespaceName> {
+        match self.request.path() {
+            Path::Resource(r) if r.is_namespaces() && self.request.verb() == Verb::Create => {
+                self.namespace.as_ref()
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Credential {
+    /// The impersonation headers; none for the reader. The API server unescapes an extra's key
+    /// after it has lower-cased the header's name, so its `/` travels as `%2f`.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Reader => Vec::new(),
+            Self::Forwarder { user, person } => vec![
+                ("impersonate-user".into(), user.to_string()),
+                ("impersonate-group".into(), labels::TENANTS_GROUP.into()),
+                (
+                    format!(
+                        "impersonate-extra-{}",
+                        labels::USER_EXTRA.replace('/', "%2f")
+                    ),
+                    person.clone(),
+                ),
+            ],
+        }
+    }
+}
+
+/// Decides whether a caller may have what is asked, and as whom it goes upstream.
+///
+/// # Errors
+/// 403 if the caller is in no tenant, the tenant is cordoned, or the thing is not open to
+/// tenants; 404 for everything that is not the caller's; 400 for a body that does not fit.
+pub fn scope(request: ApiRequest, caller: &Caller, body: Body) -> Result<Outcome, Denial> {
+    let Some(first) = caller.memberships.first() else {
+        return Err(Denial::forbidden("you are a member of no tenant"));
+    };
+    body_fits(request.verb(), &body)?;
+    match request.path().clone() {
+        Path::Document(_) => sealed(request, body, caller, first, None),
+        Path::Resource(resource) => match &resource.namespace {
+            Some(namespace) => inside(request, &resource, namespace, caller, body),
+            None if resource.is_namespaces() && resource.version == "v1" => {
+                namespaces(request, &resource, caller, first, body)
+            }
+            None => outside(request, &resource, caller, first, body),
+        },
+    }
+}
+
+fn body_fits(verb: Verb, body: &Body) -> Result<(), Denial> {
+    let fits = match verb {
+        Verb::Get | Verb::List | Verb::Watch => matches!(body, Body::Empty),
+        Verb::Create | Verb::Update => matches!(body, Body::Object(Value::Object(_))),
+        Verb::Patch => match body {
+            Body::Patch(crate::PatchType::Json, value) => value.is_array(),
+            Body::Patch(_, value) => value.is_object(),
+            _ => false,
+        },
+        Verb::Delete | Verb::DeleteCollection => {
+            matches!(body, Body::Empty | Body::Object(Value::Object(_)))
+        }
+    };
+    let expected = match verb {
+        Verb::Get | Verb::List | Verb::Watch => "no body",
+        Verb::Create | Verb::Update => "an object as body",
+        Verb::Patch => "a patch as body: a list for JSON patches, else an object",
+        Verb::Delete | Verb::DeleteCollection => "no body or DeleteOptions",
+    };
+    fits.then_some(())
+        .ok_or_else(|| Denial::bad_request(format!("`{verb}` takes {expected}")))
+}
+
+fn missing(namespace: &str) -> Denial {
+    Denial::not_found("", "namespaces", namespace).by(FOREIGN_NAMESPACE)
+}
+
+fn check_cordon(verb: Verb, member: &Membership) -> Result<(), Denial> {
+    if verb.writes() && member.cordoned {
+        return Err(Denial::forbidden(format!(
+            "tenant-cordoned: the tenant `{}` is cordoned: nothing of it can be created, changed or deleted until the platform's operators lift that",
+            member.tenant
+        ))
+        .by("tenant-cordoned"));
+    }
+    Ok(())
+}
+
+/// Things in a namespace.
+fn inside(
+    request: ApiRequest,
+    resource: &Resource,
+    namespace: &NamespaceName,
+    caller: &Caller,
+    mut body: Body,
+) -> Result<Outcome, Denial> {
+    let member = caller
+        .owner(namespace.as_str())
+        .ok_or_else(|| missing(namespace.as_str()))?;
+    served::check_subresource(resource, request.verb())?;
+    check_cordon(request.verb(), member)?;
+    if let Body::Object(value) | Body::Patch(_, value) = &mut body {
+        if value.is_object() && !is_delete(request.verb()) {
+            body::same_namespace(value, namespace.as_str())?;
+        }
+        if request.verb() == Verb::Create && resource.subresource.is_none() {
+            body::stamp(value, labels::TENANT, member.tenant.as_str())?;
+        }
+    }
+    sealed(request, body, caller, member, Some(namespace.clone()))
+}
+
+/// Namespaces themselves.
+fn namespaces(
+    request: ApiRequest,
+    resource: &Resource,
+    caller: &Caller,
+    first: &Membership,
+    body: Body,
+) -> Result<Outcome, Denial> {
+    let Some(name) = &resource.name else {
+        return match request.verb() {
+            Verb::List | Verb::Watch => Ok(namespace_list(request, caller, first)),
+            Verb::Create => create_namespace(request, caller, body),
+            _ => Err(Denial::method_not_allowed(
+                "namespaces are deleted one by one, by name",
+            )),
+        };
+    };
+    let member = caller.owner(name).ok_or_else(|| missing(name))?;
+    served::check_subresource(resource, request.verb())?;
+    check_cordon(request.verb(), member)?;
+    let namespace = member
+        .namespaces
+        .iter()
+        .find(|n| n.as_str() == name)
+        .cloned();
+    sealed(request, body, caller, member, namespace)
+}
+
+fn namespace_list(mut request: ApiRequest, caller: &Caller, first: &Membership) -> Outcome {
+    let one_of = |key: &str, values: BTreeSet<String>| Requirement {
+        key: key.to_owned(),
+        operator: Operator::In(values),
+    };
+    let each = |value: fn(&Membership) -> String| caller.memberships.iter().map(value).collect();
+    let own = LabelSelector::new(vec![
+        one_of(labels::TENANT, each(|m| m.tenant.to_string())),
+        one_of(labels::TENANT_UID, each(|m| m.uid.to_string())),
+    ]);
+    let theirs = match request.query_mut().take("labelSelector") {
+        Some(QueryValue::Labels(selector)) => Some(selector),
+        _ => None,
+    };
+    request.query_mut().set(
+        "labelSelector",
+        QueryValue::Labels(own.and(theirs.as_ref())),
+    );
+    cap_watch(&mut request);
+    Outcome::Forward(Box::new(ScopedRequest {
+        request,
+        body: Body::Empty,
+        credential: Credential::Reader,
+        tenant: first.tenant.clone(),
+        namespace: None,
+    }))
+}
+
+fn create_namespace(
+    request: ApiRequest,
+    caller: &Caller,
+    mut body: Body,
+) -> Result<Outcome, Denial> {
+    let Body::Object(object) = &mut body else {
+        return Err(Denial::bad_request("`create` takes an object as body"));
+    };
+    let name = text_at(object, &["metadata", "name"])?
+        .unwrap_or_default()
+        .to_owned();
+    if name.is_empty() {
+        return Err(Denial::forbidden(
+            "`metadata.name` is missing: a tenant's namespace is created by its name, not by `generateName`",
+        ));
+    }
+    let name = NamespaceName::parse(name)
+        .map_err(|error| Denial::bad_request(format!("`metadata.name`: {error}")))?;
+    let Some(member) = caller.memberships.iter().find(|m| m.prefix.covers(&name)) else {
+        let prefixes: Vec<String> = caller
+            .memberships
+            .iter()
+            .map(|m| format!("`{}`", m.prefix))
+            .collect();
+        return Err(Denial::forbidden(format!(
+            "{FOREIGN_NAMESPACE}: namespaces \"{name}\" is forbidden: the names of your namespaces start with {}",
+            prefixes.join(" or ")
+        ))
+        .about("", "namespaces", Some(name.as_str()))
+        .by(FOREIGN_NAMESPACE));
+    };
+    check_cordon(Verb::Create, member)?;
+    for which in ["labels", "annotations"] {
+        let map = body::metadata_map(object, which)?;
+        if let Some(key) = map.keys().find(|key| guarded(key)) {
+            return Err(Denial::forbidden(format!(
+                "{TENANT_LABEL_CHANGE}: `metadata.{which}[\"{key}\"]` is set by the platform: leave it out"
+            ))
+            .about("", "namespaces", Some(name.as_str()))
+            .by(TENANT_LABEL_CHANGE));
+        }
+        if which == "labels" {
+            map.insert(labels::TENANT.into(), member.tenant.as_str().into());
+            map.insert(labels::TENANT_UID.into(), member.uid.as_str().into());
+        } else {
+            map.insert(labels::PREFIX.into(), member.prefix.as_str().into());
+        }
+    }
+    sealed(request, body, caller, member, Some(name))
+}
+
+/// Keys that only the platform sets: our domain, its subdomains, Pod Security Admission's.
+fn guarded(key: &str) -> bool {
+    let domain = labels::GUARDED_DOMAIN;
+    key.starts_with(labels::PSA_PREFIX)
+        || key
+            .strip_suffix(key.split_once('/').map_or("", |(_, name)| name))
+            .is_some_and(|prefix| {
+                prefix == domain
+                    || prefix
+                        .strip_suffix(domain)
+                        .is_some_and(|sub| sub.ends_with('.'))
+            })
+}
+
+/// What is in no namespace and no Namespace.
+fn outside(
+    request: ApiRequest,
+    resource: &Resource,
+    caller: &Caller,
+    first: &Membership,
+    mut body: Body,
+) -> Result<Outcome, Denial> {
+    if let Some(kind) = SelfReview::of(resource) {
+        if request.verb() != Verb::Create {
+            return Err(Denial::method_not_allowed("reviews are only there to POST"));
+        }
+        return match review(kind, caller, first, &mut body)? {
+            Review::Upstream(member) => sealed(request, body, caller, member, None),
+            Review::Answer(answer) => Ok(Outcome::Answer(answer)),
+        };
+    }
+    let own: Vec<&str> = caller
+        .namespaces()
+        .into_iter()
+        .map(NamespaceName::as_str)
+        .collect();
+    let hint = if own.is_empty() {
+        "you have none yet".to_owned()
+    } else {
+        own.join(", ")
+    };
+    Err(match (request.verb(), &resource.name) {
+        (verb @ (Verb::List | Verb::Watch), None) if served::is_namespaced(resource) => Denial::forbidden(format!(
+            "{} is forbidden: this gateway does not {verb} them over all namespaces: name one of yours with `-n` ({hint})",
+            resource.resource
+        ))
+        .about(&resource.group, &resource.resource, None),
+        (_, None) => Denial::no_such_resource(),
+        (_, Some(name)) => Denial::not_found(&resource.group, &resource.resource, name),
+    }
+    .by(FOREIGN_NAMESPACE))
+}
+
+fn is_delete(verb: Verb) -> bool {
+    matches!(verb, Verb::Delete | Verb::DeleteCollection)
+}
+
+fn cap_watch(request: &mut ApiRequest) {
+    if request.verb() == Verb::Watch {
+        let asked = match request.query().get("timeoutSeconds") {
+            Some(QueryValue::Number(n)) if *n > 0 => *n,
+            _ => MAX_WATCH_SECONDS,
+        };
+        let capped = QueryValue::Number(asked.min(MAX_WATCH_SECONDS));
+        request.query_mut().set("timeoutSeconds", capped);
+    }
+}
+
+fn sealed(
+    mut request: ApiRequest,
+    mut body: Body,
+    caller: &Caller,
+    member: &Membership,
+    namespace: Option<NamespaceName>,
+) -> Result<Outcome, Denial> {
+    cap_watch(&mut request);
+    if let (true, Body::Object(options)) = (is_delete(request.verb()), &mut body) {
+        body::merge_delete_options(options, request.query_mut())?;
+    }
+    let credential = Credential::Forwarder {
+        user: member.user.clone(),
+        person: caller.person.clone(),
+    };
+    let tenant = member.tenant.clone();
+    Ok(Outcome::Forward(Box::new(ScopedRequest {
+        request,
+        body,
+        credential,
+        tenant,
+        namespace,
+    })))
+}
