@@ -1,0 +1,204 @@
+//! What the attacks need to find: accounts for the attacker, objects of the victim's.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bulkhead_model::labels;
+use serde_json::{Value, json};
+
+use crate::credential::{Account, Credential};
+use crate::field::{Field, FieldError};
+use crate::techniques::good_pod;
+use crate::wire::{Client, Request};
+
+/// The ServiceAccounts of Bulkhead's own whose tokens are "stolen".
+const OWN_ACCOUNTS: [&str; 4] = [
+    "gateway-forwarder",
+    "gateway-reader",
+    "controller",
+    "webhook",
+];
+
+/// Sends a request of the administrator's that must succeed.
+pub(crate) async fn expect(
+    admin: &Client,
+    what: String,
+    request: &Request,
+) -> Result<Value, FieldError> {
+    let response = match admin.send_again(request).await {
+        Ok(response) => response,
+        Err(source) => return Err(FieldError::Wire { what, source }),
+    };
+    if response.is_success() {
+        Ok(response.json())
+    } else {
+        Err(FieldError::Refused {
+            what,
+            status: response.status,
+            message: response.message(),
+        })
+    }
+}
+
+/// Everything that is put there: collection, object. In order of creation.
+fn objects(field: &Field) -> Vec<(String, Value)> {
+    let core =
+        |namespace: &str, resource: &str| format!("/api/v1/namespaces/{namespace}/{resource}");
+    let rbac = |resource: &str| {
+        format!(
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/{resource}",
+            field.attacker.namespace
+        )
+    };
+    let named = |name: &str| json!({"metadata": {"name": name}});
+    let bind = |account: Account, kind: &str, role: &str| {
+        json!({
+            "metadata": {"name": account.name()},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": account.name(), "namespace": field.attacker.namespace}],
+        })
+    };
+    let mut all: Vec<(String, Value)> = Vec::new();
+    for account in Account::ALL {
+        all.push((
+            core(&field.attacker.namespace, "serviceaccounts"),
+            named(account.name()),
+        ));
+    }
+    let star = json!({
+        "metadata": {"name": Account::Star.name()},
+        "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+    });
+    all.push((rbac("roles"), star));
+    all.push((
+        rbac("rolebindings"),
+        bind(Account::Star, "Role", Account::Star.name()),
+    ));
+    all.push((
+        rbac("rolebindings"),
+        bind(Account::Admin, "ClusterRole", "bulkhead-tenant-admin"),
+    ));
+    for (namespace, name) in [
+        (&field.attacker.namespace, "attack-own"),
+        (&field.victim.namespace, "attack-victim"),
+    ] {
+        let canary = if *namespace == field.victim.namespace {
+            &field.canary
+        } else {
+            "own"
+        };
+        let secret =
+            json!({"metadata": {"name": name}, "data": {"canary": STANDARD.encode(canary)}});
+        let config = json!({"metadata": {"name": name}, "data": {"canary": canary}});
+        let pod = json!({"metadata": {"name": name, "labels": {"attack": name}, "annotations": {"attack": canary}}, "spec": good_pod()});
+        let service = json!({"metadata": {"name": name}, "spec": {"selector": {"attack": name}, "ports": [{"port": 80}]}});
+        let deployment = json!({
+            "metadata": {"name": name},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"attack": name}},
+                "template": {"metadata": {"labels": {"attack": name}}, "spec": good_pod()},
+            },
+        });
+        all.push((core(namespace, "secrets"), secret));
+        all.push((core(namespace, "configmaps"), config));
+        all.push((core(namespace, "services"), service));
+        all.push((core(namespace, "pods"), pod));
+        all.push((
+            format!("/apis/apps/v1/namespaces/{namespace}/deployments"),
+            deployment,
+        ));
+    }
+    all
+}
+
+fn path_of(collection: &str, object: &Value) -> String {
+    let name = object
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    format!("{collection}/{name}")
+}
+
+/// Puts everything there and mints the tokens.
+pub(crate) async fn prepare(field: &mut Field) -> Result<(), FieldError> {
+    for (collection, object) in objects(field) {
+        let path = path_of(&collection, &object);
+        // A run that was killed may have left its objects.
+        remove(&field.admin, &path).await?;
+        expect(
+            &field.admin,
+            format!("create `{path}`"),
+            &Request::post(collection, &object),
+        )
+        .await?;
+    }
+    let own = field.attacker.namespace.clone();
+    let ours = labels::SYSTEM_NAMESPACE;
+    let mut wanted: Vec<(Credential, String, &str, Option<&str>)> = Vec::new();
+    for account in Account::ALL {
+        wanted.push((
+            Credential::Account(account),
+            own.clone(),
+            account.name(),
+            None,
+        ));
+        wanted.push((
+            Credential::ForGateway(account),
+            own.clone(),
+            account.name(),
+            Some(labels::AUDIENCE),
+        ));
+        wanted.push((
+            Credential::ForStranger(account),
+            own.clone(),
+            account.name(),
+            Some("https://stranger.example"),
+        ));
+    }
+    for name in OWN_ACCOUNTS {
+        wanted.push((Credential::Stolen(name), ours.to_owned(), name, None));
+    }
+    for (credential, namespace, name, audience) in wanted {
+        let token = token(&field.admin, &namespace, name, audience).await?;
+        field.tokens.insert(credential, token);
+    }
+    Ok(())
+}
+
+/// Takes everything away again.
+pub(crate) async fn clean(field: &Field) -> Result<(), FieldError> {
+    for (collection, object) in objects(field).into_iter().rev() {
+        remove(&field.admin, &path_of(&collection, &object)).await?;
+    }
+    Ok(())
+}
+
+/// Deletes at once, whether it is there or not.
+pub(crate) async fn remove(admin: &Client, path: &str) -> Result<(), FieldError> {
+    let target = format!("{path}?gracePeriodSeconds=0&propagationPolicy=Background");
+    match expect(admin, format!("delete `{path}`"), &Request::delete(target)).await {
+        Ok(_) | Err(FieldError::Refused { status: 404, .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn token(
+    admin: &Client,
+    namespace: &str,
+    name: &str,
+    audience: Option<&str>,
+) -> Result<String, FieldError> {
+    let audiences: Vec<&str> = audience.into_iter().collect();
+    let body = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": audiences, "expirationSeconds": 3600},
+    });
+    let target = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+    let what = format!("mint a token for `{namespace}/{name}`");
+    let answer = expect(admin, what, &Request::post(target, &body)).await?;
+    Ok(answer
+        .pointer("/status/token")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned())
+}

@@ -1,0 +1,120 @@
+//! A pod that every control lets pass, and for each control one that it must not.
+
+use serde_json::{Value, json};
+
+/// The spec of a pod that breaks no rule.
+#[must_use]
+pub fn good_pod() -> Value {
+    json!({
+        "automountServiceAccountToken": false,
+        "securityContext": {
+            "runAsNonRoot": true, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [{
+            "name": "main",
+            "image": "registry.example/app:1",
+            "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "32Mi"}},
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+        }],
+    })
+}
+
+/// What is wrong with a pod.
+pub(super) struct Evil {
+    /// The control that must say so.
+    pub(super) control: &'static str,
+    /// Tells variants of one control apart; empty for the first.
+    pub(super) variant: &'static str,
+    /// Completes "A pod that …".
+    pub(super) does: &'static str,
+    /// Where in the pod's spec (JSON pointer; `/containers/0/…` is any container's place).
+    pub(super) at: &'static str,
+    /// What is put there.
+    pub(super) value: fn() -> Value,
+}
+
+impl Evil {
+    /// The part of the pointer that lies in the container, if it does.
+    pub(super) fn in_container(&self) -> Option<&'static str> {
+        self.at.strip_prefix("/containers/0")
+    }
+
+    /// The good pod, spoilt.
+    pub(super) fn pod(&self) -> Value {
+        let mut pod = good_pod();
+        put(&mut pod, self.at, (self.value)());
+        // A volume that nobody mounts is enough; a container's own mount is not needed.
+        pod
+    }
+
+    /// The good container with another name, spoilt. Ephemeral containers have no resources.
+    pub(super) fn container(&self, name: &str) -> Option<Value> {
+        let at = self.in_container()?;
+        let mut container = good_pod().pointer("/containers/0")?.clone();
+        container.as_object_mut()?.remove("resources");
+        put(&mut container, "/name", json!(name));
+        put(&mut container, at, (self.value)());
+        Some(container)
+    }
+}
+
+/// Puts a value into an object, making the objects on the way.
+fn put(root: &mut Value, pointer: &str, value: Value) {
+    let mut here = root;
+    for key in pointer.split('/').skip(1) {
+        here = match here {
+            Value::Array(items) => {
+                let Some(item) = key.parse::<usize>().ok().and_then(|i| items.get_mut(i)) else {
+                    return;
+                };
+                item
+            }
+            other => {
+                if !other.is_object() {
+                    *other = json!({});
+                }
+                let Value::Object(map) = other else { return };
+                map.entry(key).or_insert(Value::Null)
+            }
+        };
+    }
+    *here = value;
+}
+
+#[rustfmt::skip]
+pub(super) const EVILS: &[Evil] = &[
+    Evil { control: "privileged-container", variant: "", does: "is privileged", at: "/containers/0/securityContext", value: || json!({"privileged": true}) },
+    Evil { control: "privilege-escalation", variant: "", does: "may gain privileges", at: "/containers/0/securityContext/allowPrivilegeEscalation", value: || json!(true) },
+    Evil { control: "capabilities-kept", variant: "", does: "drops only some capabilities", at: "/containers/0/securityContext/capabilities", value: || json!({"drop": ["NET_RAW"]}) },
+    Evil { control: "forbidden-capability", variant: "", does: "adds the capability to administer the network", at: "/containers/0/securityContext/capabilities/add", value: || json!(["NET_ADMIN"]) },
+    Evil { control: "forbidden-capability", variant: "case", does: "spells a capability in lower case and with `cap_`", at: "/containers/0/securityContext/capabilities/add", value: || json!(["cap_sys_ptrace"]) },
+    Evil { control: "unsafe-volume-type", variant: "", does: "mounts an NFS share", at: "/volumes", value: || json!([{"name": "v", "nfs": {"server": "10.0.0.1", "path": "/"}}]) },
+    Evil { control: "unsafe-volume-type", variant: "csi", does: "mounts an inline CSI volume", at: "/volumes", value: || json!([{"name": "v", "csi": {"driver": "evil.example"}}]) },
+    Evil { control: "host-path-volume", variant: "", does: "mounts the node's root", at: "/volumes", value: || json!([{"name": "v", "hostPath": {"path": "/"}}]) },
+    Evil { control: "host-network", variant: "", does: "joins its node's network", at: "/hostNetwork", value: || json!(true) },
+    Evil { control: "host-port", variant: "", does: "takes a port of its node", at: "/containers/0/ports", value: || json!([{"containerPort": 8080, "hostPort": 8080}]) },
+    Evil { control: "host-pid", variant: "", does: "sees its node's processes", at: "/hostPID", value: || json!(true) },
+    Evil { control: "host-ipc", variant: "", does: "shares its node's memory segments", at: "/hostIPC", value: || json!(true) },
+    Evil { control: "runs-as-root", variant: "", does: "runs as user 0", at: "/containers/0/securityContext/runAsUser", value: || json!(0) },
+    Evil { control: "runs-as-root", variant: "group", does: "runs in group 0", at: "/securityContext/supplementalGroups", value: || json!([0]) },
+    Evil { control: "seccomp-unconfined", variant: "", does: "switches seccomp off", at: "/containers/0/securityContext/seccompProfile", value: || json!({"type": "Unconfined"}) },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_evil_pod_differs_from_the_good_one() {
+        for evil in EVILS {
+            assert_ne!(evil.pod(), good_pod(), "{} {}", evil.control, evil.variant);
+            assert_eq!(
+                evil.pod().pointer(evil.at),
+                Some(&(evil.value)()),
+                "{}",
+                evil.control
+            );
+        }
+    }
+}

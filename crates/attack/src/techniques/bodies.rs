@@ -1,0 +1,113 @@
+//! Bodies and heads that can be read in two ways, that are not what they say, or that are too large.
+
+use serde_json::json;
+
+use super::bad_pods::good_pod;
+use crate::credential::Credential;
+use crate::field::{Door, Field};
+use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
+use crate::wire::Request;
+
+const CONFIGS: &str = "/api/v1/namespaces/{own}/configmaps";
+const PODS: &str = "/api/v1/namespaces/{own}/pods";
+
+fn config(name: &str) -> String {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).to_string()
+}
+
+/// A technique that posts a body to a collection of the attacker's own.
+fn post(
+    name: &'static str,
+    does: &str,
+    collection: &'static str,
+    media_type: &'static str,
+    body: impl Fn(&Field, &str) -> Vec<u8> + Send + Sync + 'static,
+) -> Technique {
+    let object = format!("attack-{name}");
+    Technique::new(name, Family::Bodies, Theorem::T1, does, move |field| {
+        let collection = field.fill(collection);
+        let request =
+            Request::new("POST", collection.as_str()).body(media_type, body(field, &object));
+        Attack::shot(Door::Gateway, Credential::Tenant, request)
+            .truth(Truth::Absent(format!("{collection}/{object}")))
+    })
+}
+
+/// A technique that sends bytes which are no proper request.
+fn raw(name: &'static str, does: &str, bytes: fn(&Field) -> String) -> Technique {
+    Technique::new(name, Family::Bodies, Theorem::T4, does, move |field| {
+        Attack::shot(
+            Door::Gateway,
+            Credential::Tenant,
+            Request::raw(bytes(field)),
+        )
+    })
+    .stopped_by(Expected::new(Layer::Gateway, 400, "malformed"))
+}
+
+pub(super) fn techniques() -> Vec<Technique> {
+    let refused = |status, text| Expected::new(Layer::Gateway, status, text);
+    vec![
+        post("body-duplicate-spec", "Hides a privileged pod behind a second, harmless spec.", PODS, "application/json", |_, name| {
+            let evil = json!({"containers": [{"name": "main", "image": "x", "securityContext": {"privileged": true}}], "hostPID": true});
+            format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{name}"}},"spec":{evil},"spec":{}}}"#, good_pod()).into_bytes()
+        })
+        .stopped_by(refused(400, "duplicate key `spec`")),
+        post("body-duplicate-escaped", "Writes a key twice, once with an escape.", CONFIGS, "application/json", |_, name| {
+            format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}","n\u0061me":"other"}}}}"#).into_bytes()
+        })
+        .stopped_by(refused(400, "duplicate key `name`")),
+        post("body-truncated", "Breaks a body off in the middle.", CONFIGS, "application/json", |_, name| {
+            let mut body = config(name).into_bytes();
+            body.truncate(body.len() - 3);
+            body
+        })
+        .stopped_by(refused(400, "EOF")),
+        post("body-two-documents", "Sends a second object behind the first.", CONFIGS, "application/json", |_, name| {
+            format!("{}{}", config(name), config("attack-second")).into_bytes()
+        })
+        .stopped_by(refused(400, "trailing")),
+        post("body-four-mebibytes", "Sends a body of four mebibytes.", CONFIGS, "application/json", |_, name| {
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"x": "x".repeat(4 << 20)}});
+            object.to_string().into_bytes()
+        })
+        .stopped_by(refused(413, "too large")),
+        post("body-deep", "Nests a hundred thousand lists.", CONFIGS, "application/json", |_, _| "[".repeat(100_000).into_bytes())
+            .stopped_by(refused(400, "recursion")),
+        post("body-yaml", "Sends YAML, which two readers read in two ways.", CONFIGS, "application/yaml", |_, name| {
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: y}}\n").into_bytes()
+        })
+        .stopped_by(refused(415, "application/yaml")),
+        post("body-cbor", "Sends CBOR, which nothing here has judged.", CONFIGS, "application/cbor", |_, _| vec![0xd9, 0xd9, 0xf7, 0xa0])
+            .stopped_by(refused(415, "application/cbor")),
+        post("body-compressed", "Says that the body is compressed.", CONFIGS, "application/json", |_, _| vec![0x1f, 0x8b, 8, 0])
+            .stopped_by(refused(400, "body")),
+        post("body-other-namespace", "Names the victim's namespace inside an object that is sent to its own.", CONFIGS, "application/json", |field, name| {
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": field.victim.namespace}}).to_string().into_bytes()
+        })
+        .stopped_by(refused(400, "namespace")),
+        post("body-other-kind", "Sends a Pod to the collection of ConfigMaps.", CONFIGS, "application/json", |_, name| {
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": good_pod()}).to_string().into_bytes()
+        })
+        .stopped_by(refused(400, "kind")),
+        post("body-broken-protobuf", "Sends protobuf that is cut off.", CONFIGS, "application/vnd.kubernetes.protobuf", |_, _| {
+            b"k8s\0\x0a\x0f\x0a\x02v1".to_vec()
+        })
+        .stopped_by(refused(400, "protobuf")),
+        raw("head-two-lengths", "Gives both a length and chunks, so that a second request could hide in the body.", |field| {
+            format!("POST /api/v1/namespaces/{0}/configmaps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/v1/namespaces/{1}/secrets HTTP/1.1\r\nHost: x\r\n\r\n", field.attacker.namespace, field.victim.namespace)
+        }),
+        raw("head-duplicate-length", "Gives two lengths that differ.", |field| {
+            format!("POST /api/v1/namespaces/{}/configmaps HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\n{{}}{{}}", field.attacker.namespace)
+        }),
+        raw("head-bare-line-feeds", "Ends header lines by a bare line feed.", |field| {
+            format!("GET /api/v1/namespaces/{}/configmaps HTTP/1.1\nHost: x\n\n", field.attacker.namespace)
+        }),
+        raw("head-folded", "Folds a header over two lines.", |field| {
+            format!("GET /api/v1/namespaces/{}/configmaps HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n Impersonate-User: admin\r\n\r\n", field.attacker.namespace)
+        }),
+        raw("head-space-before-colon", "Puts a space before a header's colon.", |field| {
+            format!("GET /api/v1/namespaces/{}/configmaps HTTP/1.1\r\nHost: x\r\nImpersonate-User : admin\r\n\r\n", field.attacker.namespace)
+        }),
+    ]
+}
