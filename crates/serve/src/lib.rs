@@ -1,1 +1,17 @@
-//! TLS with reload, health, tracing and graceful stop for Bulkhead's servers.
+//! What every server of Bulkhead shares: TLS with reload, strict HTTP/1.1 and HTTP/2, limits,
+//! probes, logs and a graceful stop. It knows nothing of Kubernetes.
+
+mod body;
+mod connection;
+mod health;
+mod logging;
+mod server;
+mod strict;
+mod tls;
+
+pub use body::{Body, BodyError, BoxError, empty, full, read_body, text};
+pub use connection::Peer;
+pub use health::{probe, serve_health};
+pub use logging::{LogFormat, UnknownLogFormat, init_tracing};
+pub use server::{Config, Limits, ServeError, Server};
+pub use tls::{TlsError, TlsFiles};
