@@ -56,7 +56,9 @@ func (c codec) understand(body []byte) sample {
 	if err := c.json.Encode(object, &encoded); err != nil {
 		return sample{Protobuf: body, Error: err.Error()}
 	}
-	return sample{Protobuf: body, JSON: bytes.TrimSpace(encoded.Bytes())}
+	// Embedded JSON goes through unread, so a damaged one may be no text.
+	text := bytes.ToValidUTF8(bytes.TrimSpace(encoded.Bytes()), []byte("\uFFFD"))
+	return sample{Protobuf: body, JSON: text}
 }
 
 // writeFixtures writes every kind once with nothing set and once with some of its fields set,
@@ -89,13 +91,15 @@ func writeFuzz(out io.Writer, seed uint64, count int, mutate bool) error {
 	return write(out, func(c codec, kind kind, emit func([]byte) error) error {
 		for i := range count {
 			f := newFiller(fmt.Sprint(seed, i, kind), 0)
-			f.chance = 0.05 + 0.6*f.random.Float64()*f.random.Float64()
+			f.chance = 0.05 + 0.95*f.random.Float64()*f.random.Float64()
 			body, err := c.encode(kind, f)
 			if err != nil {
 				return err
 			}
 			if mutate {
-				body = damage(f.random, body)
+				if body, err = c.damage(f.random, body); err != nil {
+					return err
+				}
 			}
 			if err := emit(body); err != nil {
 				return err
@@ -122,27 +126,44 @@ func write(out io.Writer, each func(codec, kind, func([]byte) error) error) erro
 	return nil
 }
 
-// damage changes a few bytes behind the magic number: flips, cuts, doublings and swaps.
-func damage(random *rand.Rand, body []byte) []byte {
-	out := bytes.Clone(body)
-	for range 1 + random.IntN(2) {
-		at := 4 + random.IntN(max(1, len(out)-4))
-		if at >= len(out) {
-			break
-		}
+// damage changes a body: half the time anywhere, else only the object inside an intact envelope,
+// so that more of the damage gets past the outermost lengths.
+func (c codec) damage(random *rand.Rand, body []byte) ([]byte, error) {
+	if random.IntN(2) == 0 {
+		return append(body[:4:4], change(random, body[4:])...), nil
+	}
+	var envelope runtime.Unknown
+	if err := envelope.Unmarshal(body[4:]); err != nil {
+		return nil, err
+	}
+	envelope.Raw = change(random, envelope.Raw)
+	var encoded bytes.Buffer
+	err := c.protobuf.Encode(&envelope, &encoded)
+	return encoded.Bytes(), err
+}
+
+// change flips, replaces, cuts, doubles or swaps a few bytes, most often a single one.
+func change(random *rand.Rand, from []byte) []byte {
+	out := bytes.Clone(from)
+	for len(out) > 0 {
+		at, other := random.IntN(len(out)), random.IntN(len(out))
 		end := min(len(out), at+1+random.IntN(12))
-		switch random.IntN(5) {
+		switch random.IntN(9) {
 		case 0:
-			out[at] ^= 1 << random.IntN(8)
-		case 1:
-			out[at] = byte(random.IntN(256))
-		case 2:
 			out = append(out[:at:at], out[end:]...)
-		case 3:
+		case 1:
 			out = append(out[:end:end], out[at:]...)
-		case 4:
-			other := 4 + random.IntN(len(out)-4)
+		case 2:
 			out[at], out[other] = out[other], out[at]
+		case 3, 4:
+			out[at] = byte(random.IntN(256))
+		case 5, 6:
+			out[at]++
+		default:
+			out[at] ^= 1 << random.IntN(8)
+		}
+		if random.IntN(4) > 0 {
+			break
 		}
 	}
 	return out

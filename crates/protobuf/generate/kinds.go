@@ -60,8 +60,8 @@ var groups = []func(*runtime.Scheme) error{
 var notBodies = []string{
 	"APIGroup", "APIVersions", "CreateOptions", "GetOptions", "ListOptions", "NodeProxyOptions",
 	"PatchOptions", "PodAttachOptions", "PodExecOptions", "PodLogOptions",
-	"PodPortForwardOptions", "PodProxyOptions", "RangeAllocation", "SerializedReference",
-	"ServiceProxyOptions", "UpdateOptions", "WatchEvent",
+	"PodPortForwardOptions", "PodProxyOptions", "PodStatusResult", "RangeAllocation",
+	"SerializedReference", "ServiceProxyOptions", "UpdateOptions", "WatchEvent",
 }
 
 type kind struct {

@@ -7,7 +7,8 @@ use std::fmt;
 pub struct ProtobufError {
     /// The object's kind, once the envelope has said it.
     pub object: Option<ObjectKind>,
-    /// The field, as in `spec.containers[0].image`. Empty for the whole.
+    /// The field, as in `spec.containers[0].image`; by number if it has no name in JSON. Empty
+    /// for the whole.
     pub path: String,
     /// What is wrong there.
     pub problem: Problem,
@@ -84,8 +85,8 @@ pub enum Problem {
     /// Neither a number nor text, or both.
     #[error("expected either a number or text")]
     IntOrString,
-    /// Embedded JSON that does not parse.
-    #[error("expected JSON")]
+    /// Embedded JSON that does not parse, or that two readers could read differently.
+    #[error("expected JSON without duplicate keys and with numbers that fit 64 bits")]
     Json(#[from] serde_json::Error),
     /// Messages nested too deeply.
     #[error("expected at most {} levels", crate::object::MAX_DEPTH)]

@@ -209,3 +209,34 @@ fn is_zero(value: &Value) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_nested_so_deep_and_no_deeper() {
+        let table =
+            r#"{"kinds":{},"types":{"n":[[1,"in","n","optional"],[2,"list","[]n","omitempty"]]}}"#;
+        let table = Table::parse(table).unwrap();
+        let decode = |levels: usize| {
+            // A sibling gives back the level that it took.
+            let outer = |inner: Vec<u8>, _| {
+                let [low, high] =
+                    [inner.len() & 0x7f, inner.len() >> 7].map(|b| b.to_le_bytes()[0]);
+                let length: &[u8] = if high == 0 {
+                    &[low]
+                } else {
+                    &[low | 0x80, high]
+                };
+                [&[0x12, 0, 0x0a], length, &inner].concat()
+            };
+            let body = (1..levels).fold(Vec::new(), outer);
+            Decoder::new(&table).message(&body, table.message("n").unwrap(), &mut Map::new())
+        };
+        assert!(decode(MAX_DEPTH).is_ok());
+        let error = decode(MAX_DEPTH + 1).unwrap_err().into_error(None);
+        assert!(matches!(error.problem, Problem::Depth), "{error}");
+        assert!(error.path.ends_with("in.in"), "{error}");
+    }
+}

@@ -148,7 +148,7 @@ pub(crate) fn slots<const N: usize>(message: &[u8]) -> Result<[Option<Payload<'_
             .and_then(|n| slots.get_mut(n.checked_sub(1)?));
         let slot = slot.ok_or(Problem::UnknownField(number))?;
         if slot.replace(payload).is_some() {
-            return Err(Problem::Duplicate.into());
+            return Err(At::from(Problem::Duplicate).under(&number.to_string()));
         }
     }
     Ok(slots)
