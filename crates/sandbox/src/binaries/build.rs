@@ -1,0 +1,120 @@
+//! Builds the control plane with `go`, into the cache.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{BinariesError, Progress, Source, missing, sources};
+use crate::logs;
+use crate::version::Version;
+
+/// How often to look whether the build is over.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Builds into `dir`, unless someone else has done so by the time it is our turn.
+pub(super) fn build(
+    go: &Path,
+    dir: &Path,
+    incomplete_assets: Option<Vec<&'static str>>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Source, BinariesError> {
+    let started = Instant::now();
+    let version = Version::of_sandbox()?;
+    let parent = dir.parent().unwrap_or(dir);
+    fs::create_dir_all(parent).map_err(io_error(parent))?;
+    // Held while we build: whoever comes second waits, and finds the work done. It goes with us
+    // however we end.
+    let lock = dir.with_extension("lock");
+    let _lock = wait_for(&lock, &mut |waited| progress(Progress::Building(waited)))?;
+    if missing(dir).is_empty() {
+        return Ok(Source::Cache);
+    }
+
+    let work = tempfile::Builder::new()
+        .prefix("build-")
+        .tempdir_in(parent)
+        .map_err(io_error(parent))?;
+    let (source_dir, out) = (work.path().join("src"), work.path().join("bin"));
+    fs::create_dir(&out).map_err(io_error(&out))?;
+    sources::write(&source_dir).map_err(io_error(&source_dir))?;
+    // Beside the result, not in it: it is still there to be read when the build has failed.
+    let log = dir.with_extension("log");
+    let output = File::create(&log).map_err(io_error(&log))?;
+    let errors = output.try_clone().map_err(io_error(&log))?;
+
+    let mut go_build = Command::new(go);
+    go_build
+        .args([
+            "build",
+            "-trimpath",
+            "-ldflags",
+            &sources::linker_flags(version),
+            "-o",
+        ])
+        // A trailing slash: several programs go into a folder.
+        .arg(out.join(""))
+        .arg("./cmd/...")
+        .current_dir(&source_dir)
+        // Neither another workspace's go.work nor the user's flags may change what is built.
+        .envs([("GOWORK", "off"), ("GOFLAGS", "-mod=readonly")])
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors);
+    let mut child = match go_build.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let _ = fs::remove_file(&log);
+            return Err(BinariesError::NoWay {
+                incomplete_assets,
+                cache: parent.to_owned(),
+            });
+        }
+        Err(source) => {
+            return Err(BinariesError::Io {
+                path: go.to_owned(),
+                source,
+            });
+        }
+    };
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(io_error(go))? {
+            break status;
+        }
+        progress(Progress::Building(started.elapsed()));
+        std::thread::sleep(POLL);
+    };
+    if !status.success() || !missing(&out).is_empty() {
+        let tail = logs::tail(&log, logs::TAIL_LINES);
+        return Err(BinariesError::Build { log, tail });
+    }
+    // What an interrupted `rm` left there: not complete, or we would not be here.
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(dir)(error)),
+        _ => {}
+    }
+    fs::rename(&out, dir).map_err(io_error(dir))?;
+    let _ = fs::remove_file(&log);
+    Ok(Source::Built(started.elapsed()))
+}
+
+fn wait_for(path: &Path, waiting: &mut dyn FnMut(Duration)) -> Result<File, BinariesError> {
+    let started = Instant::now();
+    let file = File::create(path).map_err(io_error(path))?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                waiting(started.elapsed());
+                std::thread::sleep(POLL);
+            }
+            Err(TryLockError::Error(error)) => return Err(io_error(path)(error)),
+        }
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BinariesError + use<> {
+    let path: PathBuf = path.to_owned();
+    move |source| BinariesError::Io { path, source }
+}
