@@ -16,6 +16,7 @@ pub use crd::crds;
 pub use error::FieldError;
 pub use limits::default_limits;
 pub use parse::{overlapping, parse_tenant};
+pub use quantity::same_quantity;
 pub use status::{Condition, ConditionStatus, NamespaceStatus, TenantStatus};
 
 /// `apiVersion` of a Tenant.

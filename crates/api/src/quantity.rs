@@ -2,6 +2,13 @@
 
 use serde_json::Value;
 
+/// Whether two values are one quantity, however they are written: the API server stores `1` for
+/// `1000m`. Values that are no quantities are never the same.
+#[must_use]
+pub fn same_quantity(a: &Value, b: &Value) -> bool {
+    nanos(a).is_some_and(|a| nanos(b) == Some(a))
+}
+
 /// The value in billionths. None: not a quantity, negative, or too large to be meant.
 pub(crate) fn nanos(value: &Value) -> Option<u128> {
     match value {
@@ -81,9 +88,11 @@ mod tests {
             (json!(".5"), json!("500m")),
         ] {
             assert!(nanos(&a).is_some(), "{a}");
-            assert_eq!(nanos(&a), nanos(&b), "{a} {b}");
+            assert!(same_quantity(&a, &b), "{a} {b}");
         }
         assert!(nanos(&json!("1Mi")) > nanos(&json!("1M")));
+        assert!(!same_quantity(&json!("1Mi"), &json!("1M")));
+        assert!(!same_quantity(&json!("x"), &json!("x")));
     }
 
     #[test]

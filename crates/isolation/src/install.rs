@@ -1,0 +1,216 @@
+//! Bulkhead's own namespace, identities and rights: what stands before the first tenant.
+
+use bulkhead_model::labels::{GROUP, SYSTEM_NAMESPACE, TENANTS_GROUP, USER_EXTRA};
+use serde_json::{Value, json};
+
+use crate::forwarder::{SHARDS, shard, shard_name};
+use crate::rights::{role, tenant_roles};
+use crate::{RBAC, RBAC_V1};
+
+/// The ServiceAccounts in Bulkhead's namespace, one for each credential. The gateway has two:
+/// one reads, the other impersonates and can do nothing else.
+pub const SERVICE_ACCOUNTS: [&str; 4] = [
+    "controller",
+    "gateway-forwarder",
+    "gateway-reader",
+    "webhook",
+];
+
+/// Everything to apply once, in this order.
+///
+/// The shards come without rules: apply them under a field manager that does not own the rules,
+/// and those that are full stay full.
+#[must_use]
+pub fn install() -> Vec<Value> {
+    let mut objects = vec![json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": SYSTEM_NAMESPACE},
+    })];
+    objects.extend(SERVICE_ACCOUNTS.iter().map(|name| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
+        })
+    }));
+    objects.extend(tenant_roles());
+    objects.push(tenant_namespaces());
+    objects.extend(administrators());
+    objects.extend([webhook(), gateway_reader(), forwarder()]);
+    objects.extend(controller());
+    objects.extend((0..SHARDS).map(|index| shard(index, None)));
+
+    objects.push(cluster_binding(
+        "bulkhead-tenant-namespaces",
+        &json!({"apiGroup": RBAC, "kind": "Group", "name": TENANTS_GROUP}),
+    ));
+    for (role, account) in [
+        ("bulkhead-webhook", "webhook"),
+        ("bulkhead-gateway-reader", "gateway-reader"),
+        ("bulkhead-forwarder", "gateway-forwarder"),
+        ("bulkhead-controller", "controller"),
+        ("bulkhead-controller-roles", "controller"),
+    ] {
+        objects.push(cluster_binding(role, &service_account(account)));
+    }
+    objects.push(json!({
+        "apiVersion": RBAC_V1,
+        "kind": "RoleBinding",
+        "metadata": {"name": "bulkhead-controller", "namespace": SYSTEM_NAMESPACE},
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-controller"},
+        "subjects": [service_account("controller")],
+    }));
+    let forwarder = service_account("gateway-forwarder");
+    objects.extend((0..SHARDS).map(|index| cluster_binding(&shard_name(index), &forwarder)));
+    objects
+}
+
+/// Tenants' administrators create namespaces. The guard of namespaces says which.
+fn tenant_namespaces() -> Value {
+    role(
+        "bulkhead-tenant-namespaces",
+        vec![rule("", &["namespaces"], &["create"])],
+    )
+}
+
+/// Rights that guards ask for and nobody but cluster-admin has: to take namespaces in or
+/// release them (`adopt`), to write statuses and bindings in tenants' namespaces (`operate`,
+/// for control plane components outside kube-system).
+fn administrators() -> Vec<Value> {
+    ["adopt", "operate"]
+        .map(|verb| {
+            role(
+                &format!("bulkhead-{verb}"),
+                vec![rule(GROUP, &["tenants"], &[verb])],
+            )
+        })
+        .into()
+}
+
+const WATCH: &[&str] = &["get", "list", "watch"];
+
+fn webhook() -> Value {
+    role("bulkhead-webhook", caches())
+}
+
+fn gateway_reader() -> Value {
+    let reviews = rule("authentication.k8s.io", &["tokenreviews"], &["create"]);
+    role(
+        "bulkhead-gateway-reader",
+        [caches(), vec![reviews]].concat(),
+    )
+}
+
+fn caches() -> Vec<Value> {
+    vec![
+        rule(GROUP, &["tenants"], WATCH),
+        rule("", &["namespaces"], WATCH),
+    ]
+}
+
+/// The one group and the one extra. The users are in the shards.
+fn forwarder() -> Value {
+    let extra = format!("userextras/{USER_EXTRA}");
+    role(
+        "bulkhead-forwarder",
+        vec![
+            named(
+                rule("", &["groups"], &["impersonate"]),
+                &[TENANTS_GROUP.to_owned()],
+            ),
+            rule("authentication.k8s.io", &[&extra], &["impersonate"]),
+        ],
+    )
+}
+
+/// The controller grants what it does not hold only by name: it binds the roles of tenants and
+/// those that an administrator puts into the aggregated role, and escalates on the shards, which
+/// a guard keeps to tenants' users. Where it writes, another guard decides.
+fn controller() -> Vec<Value> {
+    const KEEP: &[&str] = &[
+        "get", "list", "watch", "create", "patch", "update", "delete",
+    ];
+    let shards: Vec<String> = (0..SHARDS).map(shard_name).collect();
+    let bound = ["admin", "developer", "viewer"].map(|role| format!("bulkhead-tenant-{role}"));
+    vec![
+        role(
+            "bulkhead-controller",
+            vec![
+                rule(
+                    GROUP,
+                    &["tenants"],
+                    &["get", "list", "watch", "patch", "update", "adopt"],
+                ),
+                rule(GROUP, &["tenants/status"], &["get", "patch", "update"]),
+                // Deleting a Tenant takes its namespaces along.
+                rule(
+                    "",
+                    &["namespaces"],
+                    &["get", "list", "watch", "patch", "update", "delete"],
+                ),
+                rule("", &["limitranges"], KEEP),
+                rule("networking.k8s.io", &["networkpolicies"], KEEP),
+                rule(RBAC, &["rolebindings"], KEEP),
+                named(rule(RBAC, &["clusterroles"], &["bind"]), &bound),
+                named(
+                    rule(
+                        RBAC,
+                        &["clusterroles"],
+                        &["get", "list", "watch", "patch", "update", "escalate"],
+                    ),
+                    &shards,
+                ),
+            ],
+        ),
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "ClusterRole",
+            "metadata": {
+                "name": "bulkhead-controller-roles",
+                "annotations": {
+                    "kubernetes.io/description": "Collects the ClusterRoles labelled bulkhead.dev/aggregate-to-controller: each lets the controller bind one role that Tenants name in spec.roles.",
+                },
+            },
+            "aggregationRule": {"clusterRoleSelectors": [
+                {"matchLabels": {"bulkhead.dev/aggregate-to-controller": "true"}},
+            ]},
+        }),
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "Role",
+            "metadata": {"name": "bulkhead-controller", "namespace": SYSTEM_NAMESPACE},
+            "rules": [
+                rule(RBAC, &["roles"], KEEP),
+                // Held, so that it can be granted: a Role for each tenant names one claim.
+                rule(GROUP, &["namespaceclaims"], &["create"]),
+                rule("coordination.k8s.io", &["leases"], KEEP),
+            ],
+        }),
+    ]
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
+}
+
+fn named(mut rule: Value, names: &[String]) -> Value {
+    if let Some(fields) = rule.as_object_mut() {
+        fields.insert("resourceNames".into(), names.into());
+    }
+    rule
+}
+
+fn service_account(name: &str) -> Value {
+    json!({"kind": "ServiceAccount", "name": name, "namespace": SYSTEM_NAMESPACE})
+}
+
+fn cluster_binding(role: &str, subject: &Value) -> Value {
+    json!({
+        "apiVersion": RBAC_V1,
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    })
+}
