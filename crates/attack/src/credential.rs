@@ -1,10 +1,11 @@
 //! What an attacker signs in with.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -47,6 +48,8 @@ pub enum Forged {
     ForeignMasters,
     /// The authority's own name and self-signed, so that only the signature is wrong.
     NamedLikeOurs,
+    /// Truly of the gateway's authority, and expired.
+    Expired,
 }
 
 /// What an attacker signs in with.
@@ -79,20 +82,29 @@ pub(crate) fn forge(
     server: Arc<Server>,
     person: &str,
     authority: &str,
+    authority_key: &Path,
 ) -> Result<Client, ForgeError> {
     let key = KeyPair::generate()?;
+    let signer = match forged {
+        Forged::Expired => KeyPair::from_pem(&std::fs::read_to_string(authority_key)?)?,
+        _ => KeyPair::generate()?,
+    };
     let (ca_name, user, group) = match forged {
         Forged::Foreign => ("nobody's authority", person, None),
         Forged::ForeignMasters => ("nobody's authority", "admin", Some("system:masters")),
-        Forged::NamedLikeOurs => (authority, person, None),
+        Forged::NamedLikeOurs | Forged::Expired => (authority, person, None),
     };
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.distinguished_name = DistinguishedName::new();
     ca.distinguished_name.push(DnType::CommonName, ca_name);
-    let issuer = Issuer::new(ca, KeyPair::generate()?);
+    let issuer = Issuer::new(ca, signer);
     let mut leaf = CertificateParams::default();
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     leaf.not_before = date_time_ymd(2020, 1, 1);
+    if forged == Forged::Expired {
+        leaf.not_after = date_time_ymd(2020, 2, 1);
+    }
     leaf.distinguished_name.push(DnType::CommonName, user);
     if let Some(group) = group {
         leaf.distinguished_name
@@ -112,6 +124,9 @@ pub(crate) enum ForgeError {
     /// The certificate.
     #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),
+    /// The authority's key.
+    #[error("cannot read the authority's key")]
+    Key(#[from] std::io::Error),
     /// The client.
     #[error(transparent)]
     Client(#[from] WireError),

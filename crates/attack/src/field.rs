@@ -96,6 +96,7 @@ pub struct Field {
     pub(crate) tokens: HashMap<Credential, String>,
     api: Kubeconfig,
     gateway: Kubeconfig,
+    authority_key: PathBuf,
 }
 
 impl Field {
@@ -138,6 +139,8 @@ impl Field {
             tokens: HashMap::new(),
             api,
             gateway: Kubeconfig::read(attacker)?,
+            // The sandbox keeps its keys: only an authority can make a certificate that has expired.
+            authority_key: dir.join("pki/gateway-clients-ca.key"),
         };
         crate::setup::prepare(&mut field).await?;
         Ok(field)
@@ -178,6 +181,7 @@ impl Field {
                     server.server.clone(),
                     &person,
                     &self.gateway.issuer(),
+                    &self.authority_key,
                 )
                 .map_err(|error| bad(error.to_string()))
             }

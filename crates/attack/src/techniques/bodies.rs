@@ -85,7 +85,7 @@ pub(super) fn techniques() -> Vec<Technique> {
         post("body-other-namespace", "Names the victim's namespace inside an object that is sent to its own.", CONFIGS, "application/json", |field, name| {
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": field.victim.namespace}}).to_string().into_bytes()
         })
-        .stopped_by(refused(400, "namespace")),
+        .stopped_by(refused(403, "foreign-namespace")),
         post("body-other-kind", "Sends a Pod to the collection of ConfigMaps.", CONFIGS, "application/json", |_, name| {
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": good_pod()}).to_string().into_bytes()
         })

@@ -17,7 +17,16 @@ struct Reach {
     target: &'static str,
     body: fn() -> Value,
     absent: &'static str,
+    /// How the gateway says that there is no such thing.
+    gateway: (u16, &'static str),
 }
+
+/// A kind that lives in namespaces, over all of them.
+const ALL: (u16, &str) = (403, "over all namespaces");
+/// A kind or path that tenants do not have.
+const NONE: (u16, &str) = (404, "could not find the requested resource");
+/// An object of such a kind.
+const GONE: (u16, &str) = (404, "not found");
 
 fn none() -> Value {
     Value::Null
@@ -25,25 +34,25 @@ fn none() -> Value {
 
 #[rustfmt::skip]
 const REACHES: &[Reach] = &[
-    Reach { name: "list-secrets", does: "lists the Secrets of all namespaces", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets", body: none, absent: "" },
-    Reach { name: "watch-secrets", does: "watches the Secrets of all namespaces", theorem: Theorem::T3, rbac: "cannot watch resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?watch=1", body: none, absent: "" },
-    Reach { name: "field-selected-secrets", does: "lists all Secrets of another's namespace by a field selector", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?fieldSelector=metadata.namespace%3D{theirs}", body: none, absent: "" },
-    Reach { name: "list-nodes", does: "lists the nodes", theorem: Theorem::T1, rbac: "cannot list resource \"nodes\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/nodes", body: none, absent: "" },
-    Reach { name: "node-proxy", does: "speaks to a kubelet through the API server", theorem: Theorem::T2, rbac: "cannot get resource \"nodes/", method: "GET", target: "/api/v1/nodes/node-0/proxy/pods", body: none, absent: "" },
-    Reach { name: "get-volume", does: "lists the PersistentVolumes", theorem: Theorem::T2, rbac: "cannot list resource \"persistentvolumes\"", method: "GET", target: "/api/v1/persistentvolumes", body: none, absent: "" },
-    Reach { name: "create-volume", does: "creates a PersistentVolume on a node's disk", theorem: Theorem::T2, rbac: "cannot create resource \"persistentvolumes\"", method: "POST", target: "/api/v1/persistentvolumes", body: || json!({"metadata": {"name": "attack-volume"}, "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/"}}}), absent: "/api/v1/persistentvolumes/attack-volume" },
-    Reach { name: "list-tenants", does: "lists the Tenants", theorem: Theorem::T1, rbac: "cannot list resource \"tenants\"", method: "GET", target: "/apis/bulkhead.dev/v1alpha1/tenants", body: none, absent: "" },
-    Reach { name: "get-own-tenant", does: "reads its own Tenant object", theorem: Theorem::T1, rbac: "cannot get resource \"tenants\"", method: "GET", target: "/apis/bulkhead.dev/v1alpha1/tenants/{attacker}", body: none, absent: "" },
-    Reach { name: "create-tenant", does: "creates a Tenant", theorem: Theorem::T4, rbac: "cannot create resource \"tenants\"", method: "POST", target: "/apis/bulkhead.dev/v1alpha1/tenants", body: || json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "attack-tenant"}, "spec": {"namespaceOptions": {"prefix": "attack-tenant-"}, "members": []}}), absent: "/apis/bulkhead.dev/v1alpha1/tenants/attack-tenant" },
-    Reach { name: "clusterrolebinding", does: "makes itself a cluster administrator", theorem: Theorem::T4, rbac: "cannot create resource \"clusterrolebindings\"", method: "POST", target: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body: || json!({"metadata": {"name": "attack-crb"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}, "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "bulkhead:tenants"}]}), absent: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/attack-crb" },
-    Reach { name: "delete-webhook", does: "deletes all validating webhook configurations", theorem: Theorem::T2, rbac: "cannot deletecollection resource \"validatingwebhookconfigurations\"", method: "DELETE", target: "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations?dryRun=All", body: none, absent: "" },
-    Reach { name: "delete-guards", does: "deletes all policies of the API server", theorem: Theorem::T4, rbac: "cannot deletecollection resource \"validatingadmissionpolicies\"", method: "DELETE", target: "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies?dryRun=All", body: none, absent: "" },
-    Reach { name: "create-crd", does: "adds a kind to the API", theorem: Theorem::T1, rbac: "cannot create resource \"customresourcedefinitions\"", method: "POST", target: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body: || json!({"metadata": {"name": "attacks.attack.example"}, "spec": {"group": "attack.example", "scope": "Namespaced", "names": {"plural": "attacks", "singular": "attack", "kind": "Attack"}, "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}}), absent: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/attacks.attack.example" },
-    Reach { name: "certificate-request", does: "asks the cluster's authority for an administrator's certificate", theorem: Theorem::T3, rbac: "cannot create resource \"certificatesigningrequests\"", method: "POST", target: "/apis/certificates.k8s.io/v1/certificatesigningrequests", body: || json!({"metadata": {"name": "attack-csr"}, "spec": {"request": "LS0t", "signerName": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"]}}), absent: "/apis/certificates.k8s.io/v1/certificatesigningrequests/attack-csr" },
-    Reach { name: "token-review", does: "has tokens reviewed", theorem: Theorem::T3, rbac: "cannot create resource \"tokenreviews\"", method: "POST", target: "/apis/authentication.k8s.io/v1/tokenreviews", body: || json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "x"}}), absent: "" },
-    Reach { name: "metrics", does: "reads the API server's metrics", theorem: Theorem::T1, rbac: "cannot get path \"/metrics\"", method: "GET", target: "/metrics", body: none, absent: "" },
-    Reach { name: "profile", does: "reads the API server's heap", theorem: Theorem::T1, rbac: "cannot get path \"/debug/pprof/heap\"", method: "GET", target: "/debug/pprof/heap", body: none, absent: "" },
-    Reach { name: "logs", does: "reads the control plane's log files", theorem: Theorem::T1, rbac: "cannot get path \"/logs/\"", method: "GET", target: "/logs/", body: none, absent: "" },
+    Reach { name: "list-secrets", does: "lists the Secrets of all namespaces", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets", body: none, absent: "", gateway: ALL },
+    Reach { name: "watch-secrets", does: "watches the Secrets of all namespaces", theorem: Theorem::T3, rbac: "cannot watch resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?watch=1", body: none, absent: "", gateway: ALL },
+    Reach { name: "field-selected-secrets", does: "lists all Secrets of another's namespace by a field selector", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?fieldSelector=metadata.namespace%3D{theirs}", body: none, absent: "", gateway: ALL },
+    Reach { name: "list-nodes", does: "lists the nodes", theorem: Theorem::T1, rbac: "cannot list resource \"nodes\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/nodes", body: none, absent: "", gateway: NONE },
+    Reach { name: "node-proxy", does: "speaks to a kubelet through the API server", theorem: Theorem::T2, rbac: "cannot get resource \"nodes/", method: "GET", target: "/api/v1/nodes/node-0/proxy/pods", body: none, absent: "", gateway: (501, "not served by this gateway") },
+    Reach { name: "get-volume", does: "lists the PersistentVolumes", theorem: Theorem::T2, rbac: "cannot list resource \"persistentvolumes\"", method: "GET", target: "/api/v1/persistentvolumes", body: none, absent: "", gateway: NONE },
+    Reach { name: "create-volume", does: "creates a PersistentVolume on a node's disk", theorem: Theorem::T2, rbac: "cannot create resource \"persistentvolumes\"", method: "POST", target: "/api/v1/persistentvolumes", body: || json!({"metadata": {"name": "attack-volume"}, "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/"}}}), absent: "/api/v1/persistentvolumes/attack-volume", gateway: NONE },
+    Reach { name: "list-tenants", does: "lists the Tenants", theorem: Theorem::T1, rbac: "cannot list resource \"tenants\"", method: "GET", target: "/apis/bulkhead.dev/v1alpha1/tenants", body: none, absent: "", gateway: NONE },
+    Reach { name: "get-own-tenant", does: "reads its own Tenant object", theorem: Theorem::T1, rbac: "cannot get resource \"tenants\"", method: "GET", target: "/apis/bulkhead.dev/v1alpha1/tenants/{attacker}", body: none, absent: "", gateway: GONE },
+    Reach { name: "create-tenant", does: "creates a Tenant", theorem: Theorem::T4, rbac: "cannot create resource \"tenants\"", method: "POST", target: "/apis/bulkhead.dev/v1alpha1/tenants", body: || json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "attack-tenant"}, "spec": {"namespaceOptions": {"prefix": "attack-tenant-"}, "members": []}}), absent: "/apis/bulkhead.dev/v1alpha1/tenants/attack-tenant", gateway: NONE },
+    Reach { name: "clusterrolebinding", does: "makes itself a cluster administrator", theorem: Theorem::T4, rbac: "cannot create resource \"clusterrolebindings\"", method: "POST", target: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body: || json!({"metadata": {"name": "attack-crb"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}, "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "bulkhead:tenants"}]}), absent: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/attack-crb", gateway: NONE },
+    Reach { name: "delete-webhook", does: "deletes all validating webhook configurations", theorem: Theorem::T2, rbac: "cannot deletecollection resource \"validatingwebhookconfigurations\"", method: "DELETE", target: "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations?dryRun=All", body: none, absent: "", gateway: NONE },
+    Reach { name: "delete-guards", does: "deletes all policies of the API server", theorem: Theorem::T4, rbac: "cannot deletecollection resource \"validatingadmissionpolicies\"", method: "DELETE", target: "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies?dryRun=All", body: none, absent: "", gateway: NONE },
+    Reach { name: "create-crd", does: "adds a kind to the API", theorem: Theorem::T1, rbac: "cannot create resource \"customresourcedefinitions\"", method: "POST", target: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body: || json!({"metadata": {"name": "attacks.attack.example"}, "spec": {"group": "attack.example", "scope": "Namespaced", "names": {"plural": "attacks", "singular": "attack", "kind": "Attack"}, "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}}), absent: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/attacks.attack.example", gateway: NONE },
+    Reach { name: "certificate-request", does: "asks the cluster's authority for an administrator's certificate", theorem: Theorem::T3, rbac: "cannot create resource \"certificatesigningrequests\"", method: "POST", target: "/apis/certificates.k8s.io/v1/certificatesigningrequests", body: || json!({"metadata": {"name": "attack-csr"}, "spec": {"request": "LS0t", "signerName": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"]}}), absent: "/apis/certificates.k8s.io/v1/certificatesigningrequests/attack-csr", gateway: NONE },
+    Reach { name: "token-review", does: "has tokens reviewed", theorem: Theorem::T3, rbac: "cannot create resource \"tokenreviews\"", method: "POST", target: "/apis/authentication.k8s.io/v1/tokenreviews", body: || json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "x"}}), absent: "", gateway: NONE },
+    Reach { name: "metrics", does: "reads the API server's metrics", theorem: Theorem::T1, rbac: "cannot get path \"/metrics\"", method: "GET", target: "/metrics", body: none, absent: "", gateway: NONE },
+    Reach { name: "profile", does: "reads the API server's heap", theorem: Theorem::T1, rbac: "cannot get path \"/debug/pprof/heap\"", method: "GET", target: "/debug/pprof/heap", body: none, absent: "", gateway: NONE },
+    Reach { name: "logs", does: "reads the control plane's log files", theorem: Theorem::T1, rbac: "cannot get path \"/logs/\"", method: "GET", target: "/logs/", body: none, absent: "", gateway: NONE },
 ];
 
 pub(super) fn techniques() -> Vec<Technique> {
@@ -60,7 +69,7 @@ pub(super) fn techniques() -> Vec<Technique> {
                 Door::Gateway,
                 Credential::Tenant,
                 "gateway",
-                Expected::new(Layer::Gateway, 404, "not found"),
+                Expected::new(Layer::Gateway, reach.gateway.0, reach.gateway.1),
             ),
             (
                 Door::ApiServer,

@@ -119,7 +119,13 @@ pub(super) fn techniques() -> Vec<Technique> {
                 ),
                 |field| attack(verb, field, Door::Gateway, Credential::Tenant),
             )
-            .stopped_by(Expected::new(Layer::Gateway, 404, "not found")),
+            .stopped_by(match verb.name {
+                // Nobody's proxy is served, so nothing is told of the namespace.
+                "pod-proxy" | "service-proxy" => {
+                    Expected::new(Layer::Gateway, 501, "not served by this gateway")
+                }
+                _ => Expected::new(Layer::Gateway, 404, "namespaces \"{theirs}\" not found"),
+            }),
         );
         for account in [Account::Admin, Account::Star] {
             all.push(

@@ -154,6 +154,6 @@ fn stolen_others() -> Vec<Technique> {
                     .truth(Truth::Lacks(path.into(), "system:masters".into()))
             },
         )
-        .stopped_by(Expected::new(Layer::Guard, 403, "bulkhead-forwarder-")),
+        .stopped_by(Expected::new(Layer::Guard, 403, "impersonation-shard")),
     ]
 }

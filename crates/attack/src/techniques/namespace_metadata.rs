@@ -32,6 +32,9 @@ const CHANGES: &[Change] = &[
     Change { name: "uid", does: "names another Tenant object's UID", theorem: Theorem::T4, field: "labels", key: labels::TENANT_UID, value: |f| json!(f.victim.uid) },
     Change { name: "new-label", does: "adds a label of Bulkhead's that is not there yet", theorem: Theorem::T4, field: "labels", key: "deep.bulkhead.dev/attack", value: |_| json!("x") },
     Change { name: "psa", does: "loosens Pod Security Admission", theorem: Theorem::T2, field: "labels", key: "pod-security.kubernetes.io/enforce", value: |_| json!("privileged") },
+    Change { name: "device-admin", does: "gives its namespace administrators' access to devices", theorem: Theorem::T2, field: "labels", key: "resource.kubernetes.io/admin-access", value: |_| json!("true") },
+    Change { name: "tolerations", does: "has every pod of the namespace tolerate every node", theorem: Theorem::T2, field: "annotations", key: "scheduler.alpha.kubernetes.io/defaultTolerations", value: |_| json!("[{\"operator\":\"Exists\"}]") },
+    Change { name: "uncordon", does: "says whether it is cordoned", theorem: Theorem::T5, field: "annotations", key: labels::CORDONED, value: |_| json!("false") },
     Change { name: "rules", does: "loosens the tenant's rules", theorem: Theorem::T2, field: "annotations", key: labels::RULES, value: |_| json!("{}") },
     Change { name: "isolated", does: "marks the namespace as isolated for another tenant", theorem: Theorem::T2, field: "annotations", key: labels::ISOLATED, value: |f| json!(f.victim.uid) },
     Change { name: "prefix", does: "changes the prefix that the namespace was created under", theorem: Theorem::T4, field: "annotations", key: labels::PREFIX, value: |_| json!("kube-") },
@@ -190,7 +193,7 @@ pub(super) fn techniques() -> Vec<Technique> {
             );
             // What is no right of tenants at all does not reach the guard.
             all.push(gateway.stopped_by(if means.is_sub_resource() {
-                Expected::new(Layer::Gateway, 403, "cannot")
+                Expected::new(Layer::Gateway, 403, "status-write")
             } else {
                 guard.clone()
             }));

@@ -64,7 +64,7 @@ pub(super) fn techniques() -> Vec<Technique> {
                     Door::Gateway,
                     Credential::Tenant,
                 );
-                all.push(gateway.stopped_by(Expected::new(Layer::Gateway, 403, "cannot")));
+                all.push(gateway.stopped_by(Expected::new(Layer::Gateway, 403, "status-write")));
             }
         }
     }
@@ -134,7 +134,7 @@ fn bindings() -> Vec<Technique> {
                 format!("A tenant's admin binds a pod to a node through the gateway ({route})."),
                 move |field| plan(field, Door::Gateway, Credential::Tenant),
             )
-            .stopped_by(Expected::new(Layer::Gateway, 403, "cannot")),
+            .stopped_by(Expected::new(Layer::Gateway, 403, "status-write")),
         );
     }
     all
