@@ -1,7 +1,8 @@
 //! Compares the decoder with Go's on samples from `go run . fuzz` or `go run . mutants`.
 //!
 //! What the decoder takes, Go must take and understand alike. What Go takes and the decoder
-//! refuses is counted, and shown if the first argument is `refused`.
+//! refuses is counted, and shown if the first argument is `refused`. Damage may leave a quantity
+//! that Go would spell otherwise, `1e4` for its `10e3`: such a sample differs, and may.
 
 use std::io::BufRead;
 use std::process::ExitCode;

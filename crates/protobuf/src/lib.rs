@@ -8,10 +8,11 @@
 //! last of two values win. Whatever could be read in two ways, or would be lost, is refused:
 //! unknown kinds and fields, a singular field or map key twice, values that do not fit their type,
 //! padded varints, text that is not UTF-8, embedded JSON with a duplicate key. One thing
-//! goes the server's way: it keeps no fraction of a second in a `Time`, nor does this.
+//! goes the server's way: it keeps no fraction of a second in a `Time`, nor does this. A quantity
+//! stays as it was sent: `1e4` is not respelt to `10e3`, as Go does; its clients have done so.
 //!
-//! `table.json` and `tests/fixtures.jsonl` are generated. In `crates/protobuf/generate`, after a
-//! change of the Kubernetes version in `go.mod`:
+//! `table.json` and `tests/fixtures.jsonl` are generated. After a change of the Kubernetes version
+//! in `generate/go.mod`, or of the generator, run in that folder:
 //!
 //! ```text
 //! go run . > ../src/table.json
