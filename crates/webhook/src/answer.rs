@@ -1,0 +1,122 @@
+//! The answer to an AdmissionReview.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::Value;
+
+/// What the webhook says to one request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Answer {
+    /// Let it in.
+    Allowed,
+    /// Let it in with these operations (RFC 6902) done to the object.
+    Patched(Vec<Value>),
+    /// Keep it out.
+    Denied(Denial),
+}
+
+/// Why something is kept out.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Denial {
+    /// HTTP status code.
+    pub(crate) code: u16,
+    /// The word of the API for it.
+    pub(crate) reason: &'static str,
+    /// What the person reads.
+    pub(crate) message: String,
+    /// The fields that are wrong, where the API has a place for them.
+    pub(crate) details: Option<Value>,
+    /// The controls that refused, for the API server's audit log.
+    pub(crate) controls: Vec<&'static str>,
+}
+
+impl Denial {
+    /// 403.
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            code: 403,
+            reason: "Forbidden",
+            message,
+            details: None,
+            controls: Vec::new(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<Audit>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u16,
+    reason: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct Audit {
+    /// The API server puts the webhook's name before it.
+    controls: String,
+}
+
+impl Answer {
+    /// The AdmissionReview that says this.
+    pub(crate) fn review(&self, uid: &str) -> serde_json::Result<Vec<u8>> {
+        let mut response = Response {
+            uid,
+            allowed: !matches!(self, Self::Denied(_)),
+            patch_type: None,
+            patch: None,
+            status: None,
+            audit_annotations: None,
+        };
+        match self {
+            Self::Allowed => {}
+            Self::Patched(operations) => {
+                response.patch_type = Some("JSONPatch");
+                response.patch = Some(STANDARD.encode(serde_json::to_vec(operations)?));
+            }
+            Self::Denied(denial) => {
+                response.status = Some(Status {
+                    code: denial.code,
+                    reason: denial.reason,
+                    message: &denial.message,
+                    details: denial.details.as_ref(),
+                });
+                response.audit_annotations = (!denial.controls.is_empty()).then(|| Audit {
+                    controls: denial.controls.join(","),
+                });
+            }
+        }
+        let review = Review {
+            api_version: "admission.k8s.io/v1",
+            kind: "AdmissionReview",
+            response,
+        };
+        serde_json::to_vec(&review)
+    }
+}

@@ -1,0 +1,214 @@
+//! From an HTTP request to an answer.
+
+use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
+use bulkhead_model::admission::parse_review;
+use bulkhead_model::{AdmissionRequest, Finding, Operation, TenantRules, labels};
+use bulkhead_serve::{Body, BoxError, full, probe, read_body, text};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Denial};
+use crate::namespaces::Namespaces;
+use crate::tenants;
+
+/// The API server takes objects of up to 3 MiB and sends two of them.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// What answers the API server.
+pub struct Webhook {
+    namespaces: Namespaces,
+    tenants: TenantCache,
+}
+
+#[derive(Clone, Copy)]
+enum Route {
+    Mutate,
+    Validate,
+    Tenants,
+}
+
+impl Webhook {
+    /// A webhook that knows what the caches know, and asks the cluster for namespaces that are
+    /// too young for them.
+    pub(crate) fn new(namespaces: NamespaceCache, tenants: TenantCache, cluster: Cluster) -> Self {
+        Self {
+            namespaces: Namespaces::new(namespaces, Some(cluster)),
+            tenants,
+        }
+    }
+
+    /// A webhook without a cluster, which knows these Namespace and Tenant objects for good. For
+    /// tests and measurements.
+    #[must_use]
+    pub fn fixed(namespaces: Vec<Value>, tenants: Vec<Value>) -> Self {
+        Self {
+            namespaces: Namespaces::new(NamespaceCache::fixed(namespaces), None),
+            tenants: TenantCache::fixed(tenants),
+        }
+    }
+
+    /// Whether it knows enough to be asked.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.namespaces.is_ready() && self.tenants.is_ready()
+    }
+
+    /// Answers one request. What is no AdmissionReview gets an HTTP error, at which the API
+    /// server refuses what it asked about.
+    pub async fn respond<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if let Some(response) = probe(&request, || self.is_ready()) {
+            return response;
+        }
+        let route = match request.uri().path() {
+            "/mutate" => Route::Mutate,
+            "/validate" => Route::Validate,
+            "/tenants" => Route::Tenants,
+            _ => return text(StatusCode::NOT_FOUND, "not found\n"),
+        };
+        if request.method() != Method::POST {
+            let mut response = text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "an AdmissionReview comes by POST\n",
+            );
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        if !is_json(request.headers().get(header::CONTENT_TYPE)) {
+            let message = "an AdmissionReview is of type `application/json`\n";
+            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+        }
+        let body = match read_body(request.into_body(), MAX_BODY).await {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read an AdmissionReview");
+                return text(error.status(), format!("{error}\n"));
+            }
+        };
+        let review = match parse_review(&body) {
+            Ok(review) => review,
+            Err(error) => {
+                tracing::warn!(%error, "refused a body that is no AdmissionReview");
+                return text(StatusCode::BAD_REQUEST, format!("{error}\n"));
+            }
+        };
+        let answer = self.answer(route, &review).await;
+        if let Answer::Denied(denial) = &answer {
+            tracing::info!(
+                namespace = ?review.namespace.as_deref().unwrap_or_default(),
+                resource = %review.resource,
+                subresource = ?review.sub_resource.as_deref().unwrap_or_default(),
+                name = ?review.name,
+                user = ?review.user_info.username,
+                code = denial.code,
+                controls = ?denial.controls,
+                "denied",
+            );
+        }
+        match answer.review(&review.uid) {
+            Ok(body) => {
+                let mut response = Response::new(full(body));
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot write an answer");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+            }
+        }
+    }
+
+    async fn answer(&self, route: Route, request: &AdmissionRequest) -> Answer {
+        if matches!(route, Route::Tenants) {
+            return tenants::check(request, &self.tenants);
+        }
+        let Some(namespace) = request.namespace.as_deref().filter(|name| !name.is_empty()) else {
+            let message = format!(
+                "{} has no namespace, so no tenant's rules",
+                request.resource
+            );
+            return Answer::Denied(Denial::forbidden(message));
+        };
+        let rules = match self.namespaces.rules(namespace).await {
+            Ok(rules) => rules,
+            Err(why) => {
+                let message = format!("no rules are known for the namespace `{namespace}`: {why}");
+                return Answer::Denied(Denial::forbidden(message));
+            }
+        };
+        match route {
+            Route::Mutate => mend(request, &rules),
+            Route::Validate | Route::Tenants => judge(request, &rules),
+        }
+    }
+}
+
+fn mend(request: &AdmissionRequest, rules: &TenantRules) -> Answer {
+    let mut operations = match bulkhead_controls::patch(request, rules) {
+        Some(Value::Array(operations)) => operations,
+        _ => Vec::new(),
+    };
+    operations.extend(stamp(request, rules));
+    if operations.is_empty() {
+        Answer::Allowed
+    } else {
+        Answer::Patched(operations)
+    }
+}
+
+/// The operation that labels a new object with its tenant. A label of that key that is there
+/// already stays: a pod whose labels differ from its template's would be made again and again,
+/// and nothing is decided by an object's own label.
+fn stamp(request: &AdmissionRequest, rules: &TenantRules) -> Option<Value> {
+    let whole = request.sub_resource.as_deref().is_none_or(str::is_empty);
+    if request.operation != Operation::Create || !whole {
+        return None;
+    }
+    let metadata = request.object.as_ref()?.get("metadata")?.as_object()?;
+    let tenant = rules.tenant.as_str();
+    match metadata.get("labels") {
+        None | Some(Value::Null) => Some(
+            json!({"op": "add", "path": "/metadata/labels", "value": {labels::TENANT: tenant}}),
+        ),
+        Some(Value::Object(present)) if !present.contains_key(labels::TENANT) => {
+            let path = format!("/metadata/labels/{}", labels::TENANT.replace('/', "~1"));
+            Some(json!({"op": "add", "path": path, "value": tenant}))
+        }
+        Some(_) => None,
+    }
+}
+
+fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Answer {
+    match bulkhead_controls::judge(request, rules) {
+        Ok(findings) if findings.is_empty() => Answer::Allowed,
+        Ok(findings) => Answer::Denied(Denial {
+            controls: controls_of(&findings),
+            ..Denial::forbidden(bulkhead_controls::denial(&findings))
+        }),
+        Err(unjudged) => Answer::Denied(Denial::forbidden(unjudged.to_string())),
+    }
+}
+
+fn controls_of(findings: &[Finding]) -> Vec<&'static str> {
+    let mut controls: Vec<&'static str> = Vec::new();
+    for finding in findings {
+        if !controls.contains(&finding.control) {
+            controls.push(finding.control);
+        }
+    }
+    controls
+}
+
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+}

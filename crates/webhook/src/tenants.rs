@@ -1,0 +1,76 @@
+//! Whether a Tenant may stand as it is written.
+
+use bulkhead_api::{FieldError, overlapping, parse_tenant};
+use bulkhead_cluster::TenantCache;
+use bulkhead_model::{AdmissionRequest, Operation};
+use serde_json::json;
+
+use crate::answer::{Answer, Denial};
+
+/// The answer to the creation or change of a Tenant.
+///
+/// Two Tenants that are made in the same moment may both pass for want of knowing each other;
+/// the controller serves the older one alone then.
+pub(crate) fn check(request: &AdmissionRequest, tenants: &TenantCache) -> Answer {
+    if request.resource.group != bulkhead_model::labels::GROUP
+        || request.resource.resource != "tenants"
+    {
+        return refuse(format!(
+            "`/tenants` judges Tenants, not {}",
+            request.resource
+        ));
+    }
+    if !matches!(request.operation, Operation::Create | Operation::Update) {
+        return refuse("only CREATE and UPDATE of Tenants are judged".to_owned());
+    }
+    let Some(object) = &request.object else {
+        return refuse("the request carries no object".to_owned());
+    };
+    if !tenants.is_ready() {
+        return refuse("the other Tenants are not known yet, try again shortly".to_owned());
+    }
+    let errors = match parse_tenant(object) {
+        Err(errors) => errors,
+        Ok(tenant) => {
+            let others = tenants.tenants();
+            overlapping(&tenant, others.iter().map(AsRef::as_ref))
+                .into_iter()
+                .collect()
+        }
+    };
+    if errors.is_empty() {
+        Answer::Allowed
+    } else {
+        invalid(&request.name, &errors)
+    }
+}
+
+fn refuse(message: String) -> Answer {
+    Answer::Denied(Denial::forbidden(message))
+}
+
+fn invalid(name: &str, errors: &[FieldError]) -> Answer {
+    let causes: Vec<_> = errors
+        .iter()
+        .map(|error| {
+            json!({
+                "reason": "FieldValueInvalid",
+                "message": error.message,
+                "field": error.path.to_string(),
+            })
+        })
+        .collect();
+    let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Answer::Denied(Denial {
+        code: 422,
+        reason: "Invalid",
+        message: list.join("; "),
+        details: Some(json!({
+            "name": name,
+            "group": bulkhead_model::labels::GROUP,
+            "kind": bulkhead_api::KIND,
+            "causes": causes,
+        })),
+        controls: Vec::new(),
+    })
+}
