@@ -134,7 +134,7 @@ impl Changes {
 impl<R: Record> Cache<R> {
     pub(crate) fn follow(cluster: &Cluster, kind: Kind, selector: &str) -> Self {
         let shared = Arc::new(Shared::new());
-        let mut events = cluster.watch(kind, selector);
+        let mut events = cluster.watch(kind, None, selector);
         let task = tokio::spawn({
             let shared = shared.clone();
             async move {

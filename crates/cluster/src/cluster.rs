@@ -66,7 +66,17 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Apply`], or the errors of naming the object.
     pub async fn apply(&self, object: &Value) -> Result<Value, ClusterError> {
-        self.apply_at(object, "").await
+        self.apply_at(object, "", labels::FIELD_MANAGER).await
+    }
+
+    /// [`Self::apply`] as another field manager: fields that `bulkhead` has applied stay as they
+    /// are where this object does not mention them. Installations apply so, lest they empty what
+    /// the controller has filled.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub async fn apply_as(&self, object: &Value, manager: &str) -> Result<Value, ClusterError> {
+        self.apply_at(object, "", manager).await
     }
 
     /// [`Self::apply`] for the `status` subresource.
@@ -74,16 +84,19 @@ impl Cluster {
     /// # Errors
     /// As [`Self::apply`].
     pub async fn apply_status(&self, object: &Value) -> Result<Value, ClusterError> {
-        self.apply_at(object, "/status").await
+        self.apply_at(object, "/status", labels::FIELD_MANAGER)
+            .await
     }
 
-    async fn apply_at(&self, object: &Value, subresource: &str) -> Result<Value, ClusterError> {
+    async fn apply_at(
+        &self,
+        object: &Value,
+        subresource: &str,
+        manager: &str,
+    ) -> Result<Value, ClusterError> {
         let reference = ObjectRef::of(object)?;
         let path = self.path(&reference).await? + subresource;
-        let target = with_query(
-            &path,
-            &[("fieldManager", labels::FIELD_MANAGER), ("force", "true")],
-        );
+        let target = with_query(&path, &[("fieldManager", manager), ("force", "true")]);
         call(
             &self.client,
             Method::PATCH,

@@ -45,14 +45,20 @@ pub enum Event {
 }
 
 impl Cluster {
-    /// Follows all objects of a kind that have the labels (a label selector; empty: all), in all
-    /// namespaces. Dropping the receiver ends it.
+    /// Follows all objects of a kind that have the labels (a label selector; empty: all), in one
+    /// namespace or in all. Dropping the receiver ends it.
     #[must_use]
-    pub fn watch(&self, kind: Kind, selector: &str) -> mpsc::Receiver<Event> {
+    pub fn watch(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> mpsc::Receiver<Event> {
         let (events, receiver) = mpsc::channel(1024);
         let mut follower = Follower {
             cluster: self.clone(),
             kind,
+            namespace: namespace.map(str::to_owned),
             selector: selector.to_owned(),
             version: None,
             events,
@@ -65,6 +71,7 @@ impl Cluster {
 struct Follower {
     cluster: Cluster,
     kind: Kind,
+    namespace: Option<String>,
     selector: String,
     /// Where a watch may go on; none: list first.
     version: Option<String>,
@@ -179,7 +186,7 @@ impl Follower {
     async fn list(&mut self) -> Result<String, Break> {
         let listed = self
             .cluster
-            .list_page_by_page(&self.kind, None, &self.selector)
+            .list_page_by_page(&self.kind, self.namespace.as_deref(), &self.selector)
             .await;
         let (objects, version) = listed.map_err(|error| Break::Lost(error.chain()))?;
         self.version = Some(version.clone());
@@ -190,7 +197,9 @@ impl Follower {
     async fn path(&self) -> Result<String, Break> {
         let lost = |error: ClusterError| Break::Lost(error.chain());
         let resource = self.cluster.resource(&self.kind).await.map_err(lost)?;
-        resource.collection_path(&self.kind, None).map_err(lost)
+        resource
+            .collection_path(&self.kind, self.namespace.as_deref())
+            .map_err(lost)
     }
 
     /// An answer of the server (410, say) means that it cannot go on from our version. Without

@@ -26,7 +26,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     ("attack", Kind::Edge, &["model"]),
     ("sandbox", Kind::Edge, &[]),
     ("webhook", Kind::App, &["api", "cluster", "controls", "model", "serve"]),
-    ("controller", Kind::App, &["cluster", "controls", "isolation", "model", "serve"]),
+    ("controller", Kind::App, &["api", "cluster", "isolation", "model", "serve"]),
     ("gateway", Kind::App, &["cluster", "controls", "model", "protobuf", "scope", "serve"]),
     (
         "cli",

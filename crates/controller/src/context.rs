@@ -1,0 +1,143 @@
+//! What all reconcilers share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use bulkhead_cluster::{Cluster, ClusterError, NamespaceCache, TenantCache};
+use bulkhead_isolation::LABEL_MANAGED_BY;
+use bulkhead_model::labels;
+use serde_json::Value;
+
+use crate::queue::Queue;
+
+/// What there is to reconcile.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// The gateway's right to impersonate, for all tenants together.
+    Shards,
+    /// A Tenant by name: its finalizer, claims, status, and its end.
+    Tenant(String),
+    /// A namespace by name.
+    Namespace(String),
+}
+
+/// What all reconcilers share.
+pub(crate) struct Context {
+    pub(crate) cluster: Cluster,
+    pub(crate) tenants: TenantCache,
+    pub(crate) namespaces: NamespaceCache,
+    pub(crate) queue: Queue<Key>,
+    /// Shards as they were last seen or applied. Held while shards are written, so that what is
+    /// written last was computed last.
+    pub(crate) shards: tokio::sync::Mutex<BTreeMap<String, Value>>,
+    memory: Mutex<Memory>,
+}
+
+/// What is known and stands in no object.
+#[derive(Default)]
+struct Memory {
+    /// What is wrong with namespaces, by name.
+    problems: BTreeMap<String, String>,
+    /// Tenants for which no shard has room.
+    left_out: BTreeSet<String>,
+    /// When this process first saw a deleted tenant without any access, by UID.
+    withdrawn: BTreeMap<String, Instant>,
+}
+
+impl Context {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        Self {
+            tenants: TenantCache::start(&cluster),
+            namespaces: NamespaceCache::start(&cluster),
+            cluster,
+            queue: Queue::new(),
+            shards: tokio::sync::Mutex::default(),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Notes what is wrong with a namespace, or that nothing is. True if that is news.
+    pub(crate) fn note_problem(&self, namespace: &str, problem: Option<String>) -> bool {
+        self.memory(|memory| match problem {
+            Some(text) => memory.problems.insert(namespace.to_owned(), text.clone()) != Some(text),
+            None => memory.problems.remove(namespace).is_some(),
+        })
+    }
+
+    pub(crate) fn problems(&self) -> BTreeMap<String, String> {
+        self.memory(|memory| memory.problems.clone())
+    }
+
+    /// Notes which tenants have no place in the shards. The result are those for whom that is
+    /// news.
+    pub(crate) fn note_left_out(&self, names: BTreeSet<String>) -> Vec<String> {
+        self.memory(|memory| {
+            let news = memory
+                .left_out
+                .symmetric_difference(&names)
+                .cloned()
+                .collect();
+            memory.left_out = names;
+            news
+        })
+    }
+
+    pub(crate) fn is_left_out(&self, tenant: &str) -> bool {
+        self.memory(|memory| memory.left_out.contains(tenant))
+    }
+
+    /// Since when a deleted tenant has had no access, as far as this process knows.
+    pub(crate) fn withdrawn_since(&self, uid: &str) -> Instant {
+        self.memory(|memory| {
+            *memory
+                .withdrawn
+                .entry(uid.to_owned())
+                .or_insert_with(Instant::now)
+        })
+    }
+
+    /// Starts the clock of [`Self::withdrawn_since`] anew, or forgets the tenant.
+    pub(crate) fn forget_withdrawn(&self, uid: &str) {
+        self.memory(|memory| memory.withdrawn.remove(uid));
+    }
+
+    fn memory<T>(&self, with: impl FnOnce(&mut Memory) -> T) -> T {
+        with(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why a reconciliation failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    /// The API server did not do or say something.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// It did, and yet what was read back is not what was written.
+    #[error("still not as it should be: {0}")]
+    Differs(String),
+}
+
+impl ReconcileError {
+    /// Somebody else was faster: look again, nothing is wrong.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Cluster(error) if error.is_conflict())
+    }
+
+    /// One line for a log or a condition.
+    pub(crate) fn line(&self) -> String {
+        match self {
+            Self::Cluster(error) => error.chain(),
+            Self::Differs(_) => self.to_string(),
+        }
+    }
+}
+
+/// Selects the objects that the controller made for one tenant, or for any.
+pub(crate) fn ours(tenant: Option<&str>) -> String {
+    let managed = format!("{LABEL_MANAGED_BY}={}", labels::FIELD_MANAGER);
+    match tenant {
+        Some(tenant) => format!("{managed},{}={tenant}", labels::TENANT),
+        None => format!("{managed},{}", labels::TENANT),
+    }
+}

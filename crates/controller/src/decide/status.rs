@@ -1,0 +1,343 @@
+//! What a Tenant's status says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bulkhead_api::{Condition, ConditionStatus, FieldError, NamespaceStatus, TenantStatus};
+use bulkhead_cluster::{NamespaceRecord, TenantRecord};
+
+use super::standing::Standing;
+
+/// How many names a message holds before it only counts.
+const NAMED: usize = 5;
+
+/// What is known beside the objects themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Known<'a> {
+    /// Namespaces that carry the tenant's name, whatever UID they carry.
+    pub(crate) namespaces: &'a [Arc<NamespaceRecord>],
+    /// What is wrong with namespaces, by name.
+    pub(crate) problems: BTreeMap<String, String>,
+    /// Why the tenant's own objects are not in place.
+    pub(crate) failure: Option<String>,
+    /// What is left of a tenant that is being deleted; none while that is not known.
+    pub(crate) left: Option<Vec<String>>,
+}
+
+/// The status that a tenant should have. The time of the last transition is kept while the
+/// condition holds on, so that an unchanged state is an unchanged status.
+pub(crate) fn status(
+    record: &TenantRecord,
+    standing: &Standing,
+    known: &Known<'_>,
+    now: &str,
+) -> TenantStatus {
+    let namespaces: Vec<NamespaceStatus> = known
+        .namespaces
+        .iter()
+        .map(|namespace| {
+            namespace_status(
+                record,
+                namespace,
+                known.problems.get(namespace.name.as_str()),
+            )
+        })
+        .collect();
+    let (status, reason, message) = ready(standing, known, &namespaces);
+    let before = present(record);
+    let last_transition_time = before
+        .conditions
+        .iter()
+        .find(|condition| condition.kind == Condition::READY && condition.status == status)
+        .map_or_else(
+            || now.to_owned(),
+            |condition| condition.last_transition_time.clone(),
+        );
+    TenantStatus {
+        observed_generation: record.generation,
+        conditions: vec![Condition {
+            kind: Condition::READY.to_owned(),
+            status,
+            reason: reason.to_owned(),
+            message,
+            last_transition_time,
+            observed_generation: record.generation,
+        }],
+        namespaces,
+    }
+}
+
+/// The status that a tenant has. One that cannot be read counts as none and is written anew.
+pub(crate) fn present(record: &TenantRecord) -> TenantStatus {
+    let status = record.object.get("status").cloned().unwrap_or_default();
+    serde_json::from_value(status).unwrap_or_default()
+}
+
+fn ready(
+    standing: &Standing,
+    known: &Known<'_>,
+    namespaces: &[NamespaceStatus],
+) -> (ConditionStatus, &'static str, String) {
+    use ConditionStatus::{False, True};
+    let closed: Vec<String> = namespaces
+        .iter()
+        .filter(|n| !n.isolated)
+        .map(|n| n.name.clone())
+        .collect();
+    match standing {
+        Standing::Invalid(errors) => (False, "InvalidSpec", fields(errors)),
+        Standing::Conflict(_, error) => (False, "PrefixConflict", error.to_string()),
+        Standing::Deleting => {
+            let message = match (&known.failure, known.left.as_deref()) {
+                (Some(failure), _) => failure.clone(),
+                (None, None) => "access is being withdrawn".to_owned(),
+                (None, Some([])) => "nothing is left".to_owned(),
+                (None, Some(left)) => format!("waiting until these are gone: {}", names(left)),
+            };
+            (False, "Deleting", message)
+        }
+        Standing::Good(_) if known.failure.is_some() => (
+            False,
+            "NotReconciled",
+            known.failure.clone().unwrap_or_default(),
+        ),
+        Standing::Good(_) if !closed.is_empty() => (
+            False,
+            "NamespacesNotIsolated",
+            format!("these take no pods: {}", names(&closed)),
+        ),
+        Standing::Good(tenant) => {
+            let cordoned = if tenant.cordoned {
+                "; the tenant is cordoned"
+            } else {
+                ""
+            };
+            (
+                True,
+                "Isolated",
+                format!("{} isolated{cordoned}", count(namespaces.len())),
+            )
+        }
+    }
+}
+
+fn namespace_status(
+    record: &TenantRecord,
+    namespace: &NamespaceRecord,
+    problem: Option<&String>,
+) -> NamespaceStatus {
+    let ours = namespace
+        .tenant_uid
+        .as_ref()
+        .is_some_and(|uid| uid.as_str() == record.uid);
+    let message = if !ours {
+        "not adopted: its label `bulkhead.dev/tenant-uid` is not this Tenant's UID".to_owned()
+    } else if namespace.deleting {
+        "being deleted".to_owned()
+    } else {
+        problem.cloned().unwrap_or_default()
+    };
+    NamespaceStatus {
+        name: namespace.name.to_string(),
+        isolated: ours && namespace.is_isolated(),
+        message,
+    }
+}
+
+fn fields(errors: &[FieldError]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn count(namespaces: usize) -> String {
+    match namespaces {
+        1 => "1 namespace is".to_owned(),
+        n => format!("{n} namespaces are"),
+    }
+}
+
+fn names(names: &[String]) -> String {
+    match names.get(..NAMED) {
+        Some(first) if names.len() > NAMED => {
+            format!("{} and {} more", first.join(", "), names.len() - NAMED)
+        }
+        _ => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_model::labels;
+    use serde_json::{Value, json};
+
+    use super::super::standing::standing;
+    use super::*;
+
+    const BEFORE: &str = "2026-01-01T00:00:00Z";
+    const NOW: &str = "2026-02-02T00:00:00Z";
+
+    fn tenant(spec: Value, status: Value) -> TenantRecord {
+        TenantRecord::of(json!({
+            "apiVersion": bulkhead_api::API_VERSION, "kind": bulkhead_api::KIND,
+            "metadata": {"name": "acme", "uid": "u-1", "generation": 3},
+            "spec": spec, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn namespace(name: &str, uid: &str, isolated: &str) -> Arc<NamespaceRecord> {
+        let object = json!({"metadata": {"name": name, "uid": "n",
+            "labels": {labels::TENANT: "acme", labels::TENANT_UID: uid},
+            "annotations": {labels::ISOLATED: isolated}}});
+        Arc::new(NamespaceRecord::of(&object).unwrap())
+    }
+
+    fn ready_of(record: &TenantRecord, known: &Known<'_>) -> String {
+        let all = [Arc::new(record.clone())];
+        let status = status(record, &standing(record, &all), known, NOW);
+        let condition = &status.conditions[0];
+        format!(
+            "{:?} {}: {}",
+            condition.status, condition.reason, condition.message
+        )
+    }
+
+    #[test]
+    fn ready_says_what_is_the_case() {
+        let good = tenant(json!({}), Value::Null);
+        let open = [namespace("acme-a", "u-1", "u-1")];
+        let mixed = [
+            namespace("acme-a", "u-1", "u-1"),
+            namespace("acme-b", "u-1", ""),
+        ];
+        let foreign = [namespace("acme-a", "u-0", "u-0")];
+        let known = |namespaces| Known {
+            namespaces,
+            ..Known::default()
+        };
+        assert_eq!(
+            ready_of(&good, &known(&[])),
+            "True Isolated: 0 namespaces are isolated"
+        );
+        assert_eq!(
+            ready_of(&good, &known(&open)),
+            "True Isolated: 1 namespace is isolated"
+        );
+        assert_eq!(
+            ready_of(&good, &known(&mixed)),
+            "False NamespacesNotIsolated: these take no pods: acme-b"
+        );
+        assert_eq!(
+            ready_of(&good, &known(&foreign)),
+            "False NamespacesNotIsolated: these take no pods: acme-a"
+        );
+        let failure = Known {
+            failure: Some("cannot apply".to_owned()),
+            ..known(&open)
+        };
+        assert_eq!(
+            ready_of(&good, &failure),
+            "False NotReconciled: cannot apply"
+        );
+        let cordoned = tenant(json!({"cordoned": true}), Value::Null);
+        assert_eq!(
+            ready_of(&cordoned, &known(&open)),
+            "True Isolated: 1 namespace is isolated; the tenant is cordoned"
+        );
+        let invalid = tenant(json!({"cordoned": 5, "lax": 1}), Value::Null);
+        let text = ready_of(&invalid, &known(&open));
+        assert!(text.starts_with("False InvalidSpec: "), "{text}");
+        assert!(
+            text.contains("spec.cordoned") && text.contains("spec.lax"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_deletion_says_what_is_left() {
+        let mut record = tenant(json!({}), Value::Null);
+        record.deleting = true;
+        let left = |names: &[&str]| Known {
+            left: Some(names.iter().map(|&name| name.to_owned()).collect()),
+            ..Known::default()
+        };
+        for (known, expected) in [
+            (
+                Known::default(),
+                "False Deleting: access is being withdrawn",
+            ),
+            (left(&[]), "False Deleting: nothing is left"),
+            (
+                left(&["a", "b"]),
+                "False Deleting: waiting until these are gone: a, b",
+            ),
+            (
+                left(&["a", "b", "c", "d", "e", "f", "g"]),
+                "False Deleting: waiting until these are gone: a, b, c, d, e and 2 more",
+            ),
+        ] {
+            assert_eq!(ready_of(&record, &known), expected);
+        }
+    }
+
+    #[test]
+    fn an_unchanged_state_is_an_unchanged_status() {
+        let open = [namespace("acme-a", "u-1", "u-1")];
+        let known = Known {
+            namespaces: &open,
+            ..Known::default()
+        };
+        let of = |record: &TenantRecord, known: &Known<'_>, now: &str| {
+            let all = [Arc::new(record.clone())];
+            status(record, &standing(record, &all), known, now)
+        };
+        let first = of(&tenant(json!({}), Value::Null), &known, BEFORE);
+        let record = tenant(json!({}), serde_json::to_value(&first).unwrap());
+        assert_eq!(of(&record, &known, NOW), first);
+        assert_eq!(present(&record), first);
+        let closed = [namespace("acme-a", "u-1", "")];
+        let changed = of(
+            &record,
+            &Known {
+                namespaces: &closed,
+                ..Known::default()
+            },
+            NOW,
+        );
+        assert_eq!(changed.conditions[0].last_transition_time, NOW);
+        let garbage = tenant(json!({}), json!({"conditions": 7}));
+        assert_eq!(present(&garbage), TenantStatus::default());
+    }
+
+    #[test]
+    fn a_namespace_says_why_it_is_closed() {
+        let record = tenant(json!({}), Value::Null);
+        let problems = BTreeMap::from([("acme-b".to_owned(), "cannot apply Role".to_owned())]);
+        let namespaces = [
+            namespace("acme-a", "u-0", "u-0"),
+            namespace("acme-b", "u-1", ""),
+        ];
+        let known = Known {
+            namespaces: &namespaces,
+            problems,
+            ..Known::default()
+        };
+        let all = [Arc::new(record.clone())];
+        let status = status(&record, &standing(&record, &all), &known, NOW);
+        let lines: Vec<String> = status
+            .namespaces
+            .iter()
+            .map(|n| format!("{} {} {}", n.name, n.isolated, n.message))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "acme-a false not adopted: its label `bulkhead.dev/tenant-uid` is not this Tenant's UID",
+                "acme-b false cannot apply Role",
+            ]
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! From what happens in the cluster to what is looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulkhead_cluster::{Event, Kind, NamespaceRecord, TenantRecord};
+use bulkhead_model::{Prefix, labels};
+use serde_json::Value;
+
+use crate::context::{Context, Key, ours};
+use crate::{namespaces, shards};
+
+/// How long a tenant's status may lag behind its namespaces, so that many changes make one write.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How often everything is looked at though nothing has happened.
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// Follows the Tenants. Ends only if the cache does.
+pub(crate) async fn tenants(context: &Context) {
+    let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+    let mut names = context.tenants.names();
+    while let Some(name) = names.recv().await {
+        context.queue.add(Key::Tenant(name.clone()));
+        let now = context.tenants.get(&name).map(|record| Seen::of(&record));
+        let before = match &now {
+            Some(now) => seen.insert(name.clone(), now.clone()),
+            None => seen.remove(&name),
+        };
+        // Statuses and finalizers are our own doing and concern nobody else.
+        if before == now {
+            continue;
+        }
+        context.queue.add(Key::Shards);
+        for namespace in context.namespaces.all() {
+            if namespace
+                .tenant
+                .as_ref()
+                .is_some_and(|tenant| tenant.as_str() == name)
+            {
+                context
+                    .queue
+                    .add(Key::Namespace(namespace.name.to_string()));
+            }
+        }
+        let prefixes = [before.and_then(|b| b.prefix), now.and_then(|n| n.prefix)];
+        for other in context.tenants.all() {
+            let overlaps = |prefix: &Prefix| {
+                other
+                    .tenant
+                    .as_ref()
+                    .is_ok_and(|tenant| tenant.prefix.overlaps(prefix))
+            };
+            if other.name != name && prefixes.iter().flatten().any(overlaps) {
+                context.queue.add(Key::Tenant(other.name.clone()));
+            }
+        }
+    }
+}
+
+/// What others see of a Tenant.
+#[derive(Clone, PartialEq)]
+struct Seen {
+    uid: String,
+    generation: i64,
+    deleting: bool,
+    prefix: Option<Prefix>,
+}
+
+impl Seen {
+    fn of(record: &TenantRecord) -> Self {
+        Self {
+            uid: record.uid.clone(),
+            generation: record.generation,
+            deleting: record.deleting,
+            prefix: record
+                .tenant
+                .as_ref()
+                .ok()
+                .map(|tenant| tenant.prefix.clone()),
+        }
+    }
+}
+
+/// Follows the tenants' namespaces. Ends only if the cache does.
+pub(crate) async fn namespaces(context: &Context) {
+    let mut seen: BTreeMap<String, Arc<NamespaceRecord>> = BTreeMap::new();
+    let mut names = context.namespaces.names();
+    while let Some(name) = names.recv().await {
+        context.queue.add(Key::Namespace(name.clone()));
+        let now = context.namespaces.get(&name);
+        let before = match &now {
+            Some(now) => seen.insert(name, now.clone()),
+            None => seen.remove(&name),
+        };
+        if before != now {
+            let concerned: BTreeSet<String> = [before, now]
+                .into_iter()
+                .flatten()
+                .filter_map(|record| record.tenant.as_ref().map(ToString::to_string))
+                .collect();
+            for tenant in concerned {
+                context.queue.add_after(Key::Tenant(tenant), SETTLE);
+            }
+        }
+    }
+}
+
+/// Follows everything that isolates, so that what is changed is mended at once, and what is left
+/// over in places that are no tenant's any more is found. Ends only if a watch does.
+pub(crate) async fn drift(context: &Context) {
+    let mut watches: Vec<_> = namespaces::kinds()
+        .into_iter()
+        .map(|kind| context.cluster.watch(kind, None, &ours(None)))
+        .collect();
+    let roles = Kind::new("rbac.authorization.k8s.io/v1", "Role");
+    watches.push(
+        context
+            .cluster
+            .watch(roles, Some(labels::SYSTEM_NAMESPACE), &ours(None)),
+    );
+    let followers = watches.into_iter().map(|mut watch| {
+        Box::pin(async move {
+            while let Some(event) = watch.recv().await {
+                for object in objects(&event) {
+                    if let Some(key) = concerned(object) {
+                        context.queue.add(key);
+                    }
+                }
+            }
+        })
+    });
+    futures::future::select_all(followers).await;
+}
+
+fn objects(event: &Event) -> &[Value] {
+    match event {
+        Event::Listed(objects) => objects,
+        Event::Applied(object) | Event::Deleted(object) => std::slice::from_ref(object),
+        _ => &[],
+    }
+}
+
+/// Whose reconciliation looks after an object: its namespace's, or its tenant's for claims.
+fn concerned(object: &Value) -> Option<Key> {
+    let metadata = object.get("metadata")?;
+    let namespace = metadata.get("namespace")?.as_str()?;
+    if namespace == labels::SYSTEM_NAMESPACE {
+        let tenant = metadata.get("labels")?.get(labels::TENANT)?.as_str()?;
+        return Some(Key::Tenant(tenant.to_owned()));
+    }
+    Some(Key::Namespace(namespace.to_owned()))
+}
+
+/// Has everything looked at again and again, spread over the time, so that the API server sees
+/// a trickle. Never ends.
+pub(crate) async fn resync(context: &Context) {
+    loop {
+        tokio::time::sleep(RESYNC).await;
+        shards::forget(context).await;
+        let tenants = context.tenants.all();
+        let namespaces = context.namespaces.all();
+        let keys: Vec<Key> = std::iter::once(Key::Shards)
+            .chain(
+                tenants
+                    .iter()
+                    .map(|tenant| Key::Tenant(tenant.name.clone())),
+            )
+            .chain(
+                namespaces
+                    .iter()
+                    .map(|n| Key::Namespace(n.name.to_string())),
+            )
+            .collect();
+        let step = RESYNC / u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let mut delay = Duration::ZERO;
+        for key in keys {
+            context.queue.add_after(key, delay);
+            delay += step;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_object_has_somebody_who_looks_after_it() {
+        let object = |namespace: &str| json!({"metadata": {"name": "x", "namespace": namespace, "labels": {labels::TENANT: "acme"}}});
+        assert_eq!(
+            concerned(&object("acme-dev")),
+            Some(Key::Namespace("acme-dev".to_owned()))
+        );
+        assert_eq!(
+            concerned(&object(labels::SYSTEM_NAMESPACE)),
+            Some(Key::Tenant("acme".to_owned()))
+        );
+        assert_eq!(concerned(&json!({"metadata": {"name": "x"}})), None);
+    }
+}

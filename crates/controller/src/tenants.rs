@@ -1,0 +1,299 @@
+//! One Tenant: its finalizer, its claims, its status, and its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulkhead_cluster::{DeleteOptions, Kind, NamespaceRecord, ObjectRef, TenantRecord};
+use bulkhead_isolation::tenant_objects;
+use bulkhead_model::labels;
+use futures::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::apply::{carry_out, list};
+use crate::context::{Context, ReconcileError, ours};
+use crate::decide::plan::plan;
+use crate::decide::standing::{Standing, standing};
+use crate::decide::status::{Known, present, status};
+use crate::queue::Outcome;
+use crate::{namespaces, shards};
+
+/// How long a right that was taken away may still be honoured: the API server hears of changes
+/// to roles with a delay of up to a second.
+const REVOCATION: Duration = Duration::from_secs(2);
+
+/// Makes a Tenant what it should be.
+pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, ReconcileError> {
+    let Some(record) = context.tenants.get(name) else {
+        return gone(context, name).await;
+    };
+    let standing = standing(&record, &context.tenants.all());
+    if standing == Standing::Deleting {
+        return end(context, &record).await;
+    }
+    let result = establish(context, &record, &standing).await;
+    let mut failure = result.as_ref().err().map(ReconcileError::line);
+    if failure.is_none() && context.is_left_out(name) {
+        failure = Some("no room is left for its users in the gateway's roles".to_owned());
+    }
+    report(context, &record, &standing, failure, None).await?;
+    result.map(|()| Outcome::Done)
+}
+
+/// The finalizer comes before everything that must be taken back, the claims after it.
+async fn establish(
+    context: &Context,
+    record: &TenantRecord,
+    standing: &Standing,
+) -> Result<(), ReconcileError> {
+    if !finalizers(record)
+        .iter()
+        .any(|name| name == labels::FINALIZER)
+    {
+        let mut finalizers = finalizers(record);
+        finalizers.push(labels::FINALIZER.to_owned());
+        set_finalizers(context, record, &finalizers).await?;
+    }
+    let wanted = match standing {
+        Standing::Good(tenant) => tenant_objects(tenant),
+        Standing::Conflict(..) | Standing::Invalid(_) | Standing::Deleting => Vec::new(),
+    };
+    claims(context, &record.name, &wanted).await
+}
+
+/// Makes the tenant's objects in our namespace exactly these.
+async fn claims(context: &Context, tenant: &str, wanted: &[Value]) -> Result<(), ReconcileError> {
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let kinds = [Kind::new(rbac, "Role"), Kind::new(rbac, "RoleBinding")];
+    let selector = ours(Some(tenant));
+    let read = || {
+        list(
+            &context.cluster,
+            &kinds,
+            labels::SYSTEM_NAMESPACE,
+            &selector,
+        )
+    };
+    let plan_of = |live: &[Value]| plan(wanted, live);
+    let due = plan_of(&read().await?);
+    if due.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(tenant, differences = ?due.differences, "mending claims");
+    carry_out(&context.cluster, due).await?;
+    let left = plan_of(&read().await?);
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(ReconcileError::Differs(left.differences.join("; ")))
+    }
+}
+
+/// A Tenant that is gone without our having let it go: somebody took the finalizer away.
+async fn gone(context: &Context, name: &str) -> Result<Outcome, ReconcileError> {
+    let reference = ObjectRef::cluster(Kind::tenant(), name);
+    if context.cluster.get(&reference).await?.is_none() {
+        claims(context, name, &[]).await?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The end of a tenant, in an order in which nothing stays reachable: first access, then pods,
+/// then namespaces; what is left is reported until nothing is.
+async fn end(context: &Context, record: &TenantRecord) -> Result<Outcome, ReconcileError> {
+    if !finalizers(record)
+        .iter()
+        .any(|name| name == labels::FINALIZER)
+    {
+        return Ok(Outcome::Done);
+    }
+    let result = dismantle(context, record).await;
+    let (failure, left) = match &result {
+        Ok(left) => (None, Some(left.clone())),
+        Err(error) => (Some(error.line()), None),
+    };
+    report(context, record, &Standing::Deleting, failure, left).await?;
+    if !result?.is_empty() {
+        return Ok(Outcome::After(Duration::from_secs(1)));
+    }
+    // Whoever still got a namespace through while rights faded away is seen by now.
+    let since = context.withdrawn_since(&record.uid);
+    if let Some(wait) = REVOCATION.checked_sub(since.elapsed()) {
+        return Ok(Outcome::After(wait));
+    }
+    if !namespaces_of(context, record).await?.is_empty() {
+        return Ok(Outcome::After(Duration::ZERO));
+    }
+    let mut finalizers = finalizers(record);
+    finalizers.retain(|name| name != labels::FINALIZER);
+    match set_finalizers(context, record, &finalizers).await {
+        Ok(()) => tracing::info!(tenant = record.name, "gone"),
+        Err(ReconcileError::Cluster(error)) if error.is_not_found() => {}
+        Err(error) => return Err(error),
+    }
+    context.forget_withdrawn(&record.uid);
+    Ok(Outcome::Done)
+}
+
+/// Takes away what the tenant has. The result is what is left of it.
+async fn dismantle(
+    context: &Context,
+    record: &TenantRecord,
+) -> Result<Vec<String>, ReconcileError> {
+    shards::reconcile(context).await?;
+    claims(context, &record.name, &[]).await?;
+    context.withdrawn_since(&record.uid);
+    let namespaces = namespaces_of(context, record).await?;
+    let standing: Vec<&NamespaceRecord> = namespaces
+        .iter()
+        .map(|(record, _)| record)
+        .filter(|record| !record.deleting)
+        .collect();
+    let closing: Vec<_> = standing
+        .iter()
+        .map(|namespace| namespaces::close(context, namespace))
+        .collect();
+    let closed: Vec<Result<(), ReconcileError>> =
+        stream::iter(closing).buffer_unordered(8).collect().await;
+    closed.into_iter().collect::<Result<(), _>>()?;
+    for namespace in standing {
+        tracing::info!(namespace = %namespace.name, tenant = record.name, "deleting");
+        let reference = ObjectRef::cluster(Kind::namespace(), namespace.name.as_str());
+        match context
+            .cluster
+            .delete(&reference, &DeleteOptions::uid(&namespace.uid))
+            .await
+        {
+            Err(error) if error.is_conflict() => {}
+            other => drop(other?),
+        }
+    }
+    Ok(namespaces
+        .iter()
+        .map(|(record, object)| left_over(record, object))
+        .collect())
+}
+
+/// The tenant's namespaces as they are now, not as a cache remembers them.
+async fn namespaces_of(
+    context: &Context,
+    record: &TenantRecord,
+) -> Result<Vec<(NamespaceRecord, Value)>, ReconcileError> {
+    let selector = format!(
+        "{}={},{}={}",
+        labels::TENANT,
+        record.name,
+        labels::TENANT_UID,
+        record.uid
+    );
+    let objects = context
+        .cluster
+        .list(&Kind::namespace(), None, &selector)
+        .await?;
+    Ok(objects
+        .into_iter()
+        .filter_map(|o| Some((NamespaceRecord::of(&o)?, o)))
+        .collect())
+}
+
+/// A namespace's name, and what keeps it, in the words of the namespace controller.
+fn left_over(record: &NamespaceRecord, object: &Value) -> String {
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    let text = |condition: &Value, field: &str| {
+        condition
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let reasons: Vec<String> = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| text(condition, "status") == "True")
+        .map(|condition| text(condition, "message"))
+        .collect();
+    if reasons.is_empty() {
+        record.name.to_string()
+    } else {
+        format!("{} ({})", record.name, reasons.join("; "))
+    }
+}
+
+/// Writes the status if it says something new.
+async fn report(
+    context: &Context,
+    record: &TenantRecord,
+    standing: &Standing,
+    failure: Option<String>,
+    left: Option<Vec<String>>,
+) -> Result<(), ReconcileError> {
+    let mut namespaces = context.namespaces.all();
+    namespaces.retain(|namespace: &Arc<NamespaceRecord>| {
+        namespace
+            .tenant
+            .as_ref()
+            .is_some_and(|tenant| tenant.as_str() == record.name)
+    });
+    let known = Known {
+        namespaces: &namespaces,
+        problems: context.problems(),
+        failure,
+        left,
+    };
+    let wanted = status(record, standing, &known, &now());
+    if present(record) == wanted {
+        return Ok(());
+    }
+    let object = json!({
+        "apiVersion": bulkhead_api::API_VERSION,
+        "kind": bulkhead_api::KIND,
+        "metadata": {"name": record.name, "uid": record.uid},
+        "status": wanted,
+    });
+    match context.cluster.apply_status(&object).await {
+        // Gone, or another of its name has come.
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+fn finalizers(record: &TenantRecord) -> Vec<String> {
+    let finalizers = record
+        .object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array);
+    finalizers
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Sets the whole list, on condition that nobody has changed the object since it was read.
+async fn set_finalizers(
+    context: &Context,
+    record: &TenantRecord,
+    finalizers: &[String],
+) -> Result<(), ReconcileError> {
+    let patch = json!({"metadata": {
+        "uid": record.uid,
+        "resourceVersion": record.object.pointer("/metadata/resourceVersion"),
+        "finalizers": finalizers,
+    }});
+    let reference = ObjectRef::cluster(Kind::tenant(), &record.name);
+    context.cluster.merge_patch(&reference, &patch).await?;
+    Ok(())
+}
+
+/// Whole seconds, as Kubernetes writes times.
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(0)
+        .unwrap_or(now)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}
