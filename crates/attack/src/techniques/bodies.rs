@@ -71,7 +71,7 @@ pub(super) fn techniques() -> Vec<Technique> {
             let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"x": "x".repeat(4 << 20)}});
             object.to_string().into_bytes()
         })
-        .stopped_by(refused(413, "too large")),
+        .stopped_by(refused(413, "larger than")),
         post("body-deep", "Nests a hundred thousand lists.", CONFIGS, "application/json", |_, _| "[".repeat(100_000).into_bytes())
             .stopped_by(refused(400, "recursion")),
         post("body-yaml", "Sends YAML, which two readers read in two ways.", CONFIGS, "application/yaml", |_, name| {
@@ -80,8 +80,13 @@ pub(super) fn techniques() -> Vec<Technique> {
         .stopped_by(refused(415, "application/yaml")),
         post("body-cbor", "Sends CBOR, which nothing here has judged.", CONFIGS, "application/cbor", |_, _| vec![0xd9, 0xd9, 0xf7, 0xa0])
             .stopped_by(refused(415, "application/cbor")),
-        post("body-compressed", "Says that the body is compressed.", CONFIGS, "application/json", |_, _| vec![0x1f, 0x8b, 8, 0])
-            .stopped_by(refused(400, "body")),
+        Technique::new("body-compressed", Family::Bodies, Theorem::T1, "Says that the body is compressed, so that who judges it would have to undo that.", |field| {
+            let collection = field.fill(CONFIGS);
+            let body = config("attack-body-compressed").into_bytes();
+            let request = Request::new("POST", collection.as_str()).body("application/json", body).header("Content-Encoding", "gzip");
+            Attack::shot(Door::Gateway, Credential::Tenant, request).truth(Truth::Absent(format!("{collection}/attack-body-compressed")))
+        })
+        .stopped_by(refused(415, "Content-Encoding")),
         post("body-other-namespace", "Names the victim's namespace inside an object that is sent to its own.", CONFIGS, "application/json", |field, name| {
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": field.victim.namespace}}).to_string().into_bytes()
         })
@@ -93,7 +98,7 @@ pub(super) fn techniques() -> Vec<Technique> {
         post("body-broken-protobuf", "Sends protobuf that is cut off.", CONFIGS, "application/vnd.kubernetes.protobuf", |_, _| {
             b"k8s\0\x0a\x0f\x0a\x02v1".to_vec()
         })
-        .stopped_by(refused(400, "protobuf")),
+        .stopped_by(refused(400, "expected")),
         raw("head-two-lengths", "Gives both a length and chunks, so that a second request could hide in the body.", |field| {
             format!("POST /api/v1/namespaces/{0}/configmaps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/v1/namespaces/{1}/secrets HTTP/1.1\r\nHost: x\r\n\r\n", field.attacker.namespace, field.victim.namespace)
         }),

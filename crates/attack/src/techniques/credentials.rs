@@ -25,7 +25,7 @@ fn technique(
 pub(super) fn techniques() -> Vec<Technique> {
     use Door::{ApiServer, Gateway};
     let api = || Expected::new(Layer::ApiServer, 401, "Unauthorized");
-    let gateway = || Expected::new(Layer::Gateway, 401, "Unauthorized");
+    let gateway = || Expected::new(Layer::Gateway, 401, "the token is refused");
     // A signed token whose signature is of other bytes.
     let broken = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJodHRwczovL2t1YmVybmV0ZXMuZGVmYXVsdC5zdmMiLCJzdWIiOiJhZG1pbiJ9.AAAA";
     let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzeXN0ZW06bWFzdGVycyJ9.";
@@ -105,7 +105,7 @@ pub(super) fn techniques() -> Vec<Technique> {
             "Shows the gateway a valid token of a ServiceAccount that is no member of any tenant.",
             Gateway,
             Credential::ForGateway(Account::Star),
-            Expected::new(Layer::Gateway, 403, "member"),
+            Expected::new(Layer::Gateway, 403, "a member of no tenant"),
         ),
         technique(
             "administrator-at-gateway",

@@ -79,7 +79,16 @@ pub(super) fn techniques() -> Vec<Technique> {
                 )
             },
         );
-        // Such headers are dropped: the answer is for whom the certificate names.
+        if headers.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("impersonate-")) {
+            let words = "nobody is impersonated through this gateway";
+            all.push(technique.stopped_by(Expected::new(Layer::Gateway, 403, words)));
+            continue;
+        }
+        if *name == "bearer-beside" {
+            all.push(technique.stopped_by(Expected::new(Layer::Gateway, 401, "not both")));
+            continue;
+        }
+        // Other such headers are dropped: the answer is for whom the certificate names.
         let oneself =
             Expected::new(Layer::Harmless, 201, "bulkhead:tenant:{attacker}:admin").lacking(*lacks);
         all.push(technique.stopped_by(oneself));
