@@ -1,1 +1,21 @@
-//! The tenant-facing API proxy.
+//! The gateway: the API server as tenants see it.
+//!
+//! A request is authenticated, read into typed values, judged, scoped, and only then sent on
+//! under a synthetic identity. Nothing of a client's request travels upstream as it came: target,
+//! headers and body are printed from what was understood.
+
+mod accept;
+mod answer;
+mod audit;
+mod authn;
+mod body;
+mod gateway;
+mod headers;
+mod id;
+mod judge;
+mod run;
+mod stream;
+mod token;
+mod upstream;
+
+pub use run::{Config, run};

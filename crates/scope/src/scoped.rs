@@ -176,13 +176,12 @@ fn missing(namespace: &str) -> Denial {
     Denial::not_found("", "namespaces", namespace).by(FOREIGN_NAMESPACE)
 }
 
+/// The words of the guard of the same name, so that both refusals read alike.
+const CORDONED: &str = "tenant-cordoned: the tenant is cordoned: what runs keeps running and can be read, and nothing may be changed; ask the platform's administrators";
+
 fn check_cordon(verb: Verb, member: &Membership) -> Result<(), Denial> {
     if verb.writes() && member.cordoned {
-        return Err(Denial::forbidden(format!(
-            "tenant-cordoned: the tenant `{}` is cordoned: nothing of it can be created, changed or deleted until the platform's operators lift that",
-            member.tenant
-        ))
-        .by("tenant-cordoned"));
+        return Err(Denial::forbidden(CORDONED).by("tenant-cordoned"));
     }
     Ok(())
 }

@@ -1,0 +1,177 @@
+//! A request's body, parsed. What cannot be read in one way only is refused, and what goes
+//! upstream is our own encoding of what was read.
+
+use bulkhead_model::json;
+use bulkhead_scope::{Body, Denial, PatchType, Verb};
+use serde_json::Value;
+
+/// The API server's own limit.
+pub(crate) const MAX_BODY: usize = 3 * 1024 * 1024;
+
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// Reads a body.
+///
+/// # Errors
+/// 415 for a form that is not taken for the verb, 400 for bytes that are not of the form.
+pub(crate) fn parse(content_type: Option<&str>, bytes: &[u8], verb: Verb) -> Result<Body, Denial> {
+    if bytes.is_empty() {
+        return Ok(Body::Empty);
+    }
+    let media = content_type.map(media_type).transpose()?;
+    match (verb, media.as_deref()) {
+        (Verb::Patch, Some(media)) => {
+            let kind = [
+                PatchType::Json,
+                PatchType::Merge,
+                PatchType::Strategic,
+                PatchType::Apply,
+            ]
+            .into_iter()
+            .find(|kind| kind.media_type() == media)
+            .ok_or_else(|| unsupported("patches", media))?;
+            if kind == PatchType::Apply && !looks_like_json(bytes) {
+                return Err(Denial::unsupported_media_type(
+                    "the body of an apply patch must be JSON, not other YAML",
+                ));
+            }
+            Ok(Body::Patch(kind, from_json(bytes)?))
+        }
+        (Verb::Patch, None) => Err(Denial::unsupported_media_type(
+            "a patch needs a `Content-Type`",
+        )),
+        (_, None | Some(JSON)) => Ok(Body::Object(from_json(bytes)?)),
+        (_, Some(PROTOBUF)) => bulkhead_protobuf::to_json(bytes)
+            .map(Body::Object)
+            .map_err(|error| Denial::bad_request(error.to_string())),
+        (_, Some(media)) => Err(unsupported("bodies", media)),
+    }
+}
+
+fn from_json(bytes: &[u8]) -> Result<Value, Denial> {
+    json::parse(bytes)
+        .map_err(|error| Denial::bad_request(format!("the body is no JSON that is taken: {error}")))
+}
+
+fn looks_like_json(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+fn unsupported(what: &str, media: &str) -> Denial {
+    Denial::unsupported_media_type(format!(
+        "{what} of the media type `{media}` are not taken: send JSON"
+    ))
+}
+
+/// The media type in lower case. A character set other than UTF-8, or any other parameter,
+/// would change what the bytes mean.
+fn media_type(text: &str) -> Result<String, Denial> {
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+    for parameter in parts {
+        let lower = parameter.to_ascii_lowercase();
+        if !matches!(lower.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"") {
+            return Err(Denial::unsupported_media_type(format!(
+                "the `Content-Type` parameter `{parameter}` is not taken"
+            )));
+        }
+    }
+    Ok(media)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(content_type: &str, bytes: &[u8], verb: Verb) -> Result<Body, u16> {
+        let content_type = Some(content_type).filter(|t| !t.is_empty());
+        parse(content_type, bytes, verb).map_err(|denial| denial.status)
+    }
+
+    #[test]
+    fn json_is_read_whatever_the_case_of_its_media_type() {
+        let object = Ok(Body::Object(json!({"a": 1})));
+        for content_type in [
+            "",
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;",
+        ] {
+            assert_eq!(
+                read(content_type, br#"{"a":1}"#, Verb::Create),
+                object,
+                "{content_type}"
+            );
+        }
+        assert_eq!(read("", b"", Verb::Get), Ok(Body::Empty));
+        assert_eq!(read("text/html", b"", Verb::Get), Ok(Body::Empty));
+    }
+
+    #[test]
+    fn patches_keep_their_kind() {
+        for kind in [
+            PatchType::Json,
+            PatchType::Merge,
+            PatchType::Strategic,
+            PatchType::Apply,
+        ] {
+            assert_eq!(
+                read(kind.media_type(), b"{}", Verb::Patch),
+                Ok(Body::Patch(kind, json!({})))
+            );
+            assert_eq!(read(kind.media_type(), b"{}", Verb::Create), Err(415));
+        }
+    }
+
+    #[test]
+    fn other_forms_and_broken_ones_are_refused() {
+        for (content_type, bytes, verb, status) in [
+            ("application/yaml", &b"a: y"[..], Verb::Create, 415),
+            ("application/cbor", b"\xd9\xd9\xf7\xa0", Verb::Create, 415),
+            ("application/json; charset=utf-16", b"{}", Verb::Create, 415),
+            ("application/json; x=y", b"{}", Verb::Create, 415),
+            ("multipart/form-data", b"{}", Verb::Create, 415),
+            ("", b"{}", Verb::Patch, 415),
+            ("application/json", b"{}", Verb::Patch, 415),
+            (PROTOBUF, b"k8s\0", Verb::Patch, 415),
+            ("application/apply-patch+cbor", b"{}", Verb::Patch, 415),
+            (
+                "application/apply-patch+yaml",
+                b"kind: Pod",
+                Verb::Patch,
+                415,
+            ),
+            (
+                "application/apply-patch+yaml",
+                br#"{"a":1,"a":2}"#,
+                Verb::Patch,
+                400,
+            ),
+            (
+                "application/json",
+                br#"{"spec":{"a":1,"a":2}}"#,
+                Verb::Create,
+                400,
+            ),
+            ("application/json", br#"{"a":1"#, Verb::Create, 400),
+            ("application/json", b"{} {}", Verb::Create, 400),
+            ("application/json", b"a: y", Verb::Create, 400),
+            (PROTOBUF, b"{}", Verb::Create, 400),
+            (PROTOBUF, b"k8s\0junk", Verb::Create, 400),
+        ] {
+            assert_eq!(
+                read(content_type, bytes, verb),
+                Err(status),
+                "{content_type} {verb}"
+            );
+        }
+        let denial = parse(Some(JSON), br#"{"spec":{"a":1,"a":2}}"#, Verb::Create).unwrap_err();
+        assert_eq!(
+            denial.message,
+            "the body is no JSON that is taken: line 1, column 18: duplicate key `a`"
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! From a request to its response.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bulkhead_cluster::{Forwarder, NamespaceCache, NamespaceRecord, TenantCache};
+use bulkhead_model::{NamespaceName, TenantName};
+use bulkhead_scope::{
+    ApiRequest, Caller, Claim, Credential, Denial, Membership, Outcome, Path, QueryValue,
+    ScopedRequest, Verb, parse, scope,
+};
+use bulkhead_serve::{Body, BodyError, BoxError, Peer, probe, read_body};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+
+use crate::accept::negotiate;
+use crate::audit::Audit;
+use crate::authn::{self, Identity};
+use crate::token::Tokens;
+use crate::upstream::{self, Envelope};
+use crate::{answer, body, headers, id, judge, stream};
+
+/// How old what we know of tenants and namespaces may be. Older than this, nobody is let in by it.
+const STALE: Duration = Duration::from_secs(30);
+/// How long upstream may take to begin an answer.
+const ANSWER: Duration = Duration::from_secs(65);
+/// How long the creator of a namespace waits for it to take pods.
+const OPENING: Duration = Duration::from_secs(5);
+/// How often an open stream is looked at though nothing has been heard.
+const LOOK: Duration = Duration::from_secs(10);
+
+pub(crate) struct Gateway {
+    pub(crate) tenants: TenantCache,
+    pub(crate) namespaces: NamespaceCache,
+    /// Sees all Namespaces; for their list only.
+    pub(crate) reader: Forwarder,
+    /// Impersonates the tenants' synthetic users and has no other right.
+    pub(crate) forwarder: Forwarder,
+    pub(crate) tokens: Tokens,
+    pub(crate) listed: AtomicBool,
+}
+
+impl Gateway {
+    /// Waits until tenants and namespaces are known, then lets people in.
+    pub(crate) async fn open(&self) {
+        self.tenants.ready().await;
+        self.namespaces.ready().await;
+        self.listed.store(true, Ordering::Release);
+        tracing::info!("the gateway is open");
+    }
+
+    pub(crate) async fn serve<B>(self: Arc<Self>, request: Request<B>, peer: Peer) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let anonymous =
+            peer.certificate.is_none() && !request.headers().contains_key(header::AUTHORIZATION);
+        if anonymous && let Some(answer) = probe(&request, || self.fresh()) {
+            return answer;
+        }
+        let mut audit = Audit::new(id::fresh(), peer.address, request.method().as_str());
+        let result = self.answer(request, &peer, &mut audit).await;
+        let mut response = result.unwrap_or_else(|denial| {
+            audit.refused(&denial);
+            answer::refused(&denial)
+        });
+        if let Ok(value) = HeaderValue::from_str(&audit.id) {
+            response.headers_mut().insert("audit-id", value);
+        }
+        audit.log(response.status());
+        response
+    }
+
+    async fn answer<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        peer: &Peer,
+        audit: &mut Audit,
+    ) -> Result<Response<Body>, Denial>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (head, payload) = request.into_parts();
+        let identity = self.authenticate(&head, peer).await?;
+        audit.who(identity.name());
+        if !self.fresh() {
+            return Err(Denial::unavailable(
+                "the gateway does not know the tenants yet",
+                1,
+            ));
+        }
+        headers::screen(&head.headers)?;
+        let asked = parse(head.method.as_str(), target(&head)?)?;
+        audit.asked(&asked);
+        let accept = accepted(&head, &asked)?;
+        let content_type = headers::one(&head.headers, &header::CONTENT_TYPE)?;
+        let bytes = read_body(payload, body::MAX_BODY)
+            .await
+            .map_err(unreadable)?;
+        let body = body::parse(content_type, &bytes, asked.verb())?;
+        drop(bytes);
+        let caller = self.caller(&identity);
+        audit.member(&caller);
+        let scoped = match scope(asked, &caller, body)? {
+            Outcome::Forward(scoped) => scoped,
+            Outcome::Answer(value) => return Ok(answer::object(StatusCode::CREATED, &value)),
+        };
+        audit.scoped(&scoped);
+        if head.headers.contains_key(header::UPGRADE) {
+            return Err(Denial::not_implemented(
+                "this gateway changes no protocols: leave out the `Upgrade` header",
+            ));
+        }
+        let namespace = scoped
+            .namespace()
+            .and_then(|name| self.namespaces.get(name.as_str()));
+        judge::early(&scoped, namespace.as_deref())?;
+        let user_agent = headers::user_agent(&head.headers);
+        let envelope = Envelope {
+            accept: &accept,
+            user_agent: &user_agent,
+            audit_id: &audit.id,
+            client: peer.address.ip(),
+        };
+        let response = self.forward(&scoped, &envelope).await?;
+        self.opened(&scoped, response.status()).await;
+        if !streams(&scoped) || !response.status().is_success() {
+            return Ok(response);
+        }
+        let revoked = Arc::clone(self).revoked(identity, caller, *scoped);
+        Ok(response.map(|body| stream::until(body, revoked)))
+    }
+
+    async fn authenticate(
+        &self,
+        head: &http::request::Parts,
+        peer: &Peer,
+    ) -> Result<Identity, Denial> {
+        match (&peer.certificate, authn::bearer(&head.headers)?) {
+            (Some(certificate), None) => authn::of_certificate(certificate, SystemTime::now()),
+            (None, Some(token)) => self.tokens.identify(token).await,
+            (Some(_), Some(_)) => Err(Denial::unauthorized(
+                "give a client certificate or a token, not both: they could name two people",
+            )),
+            (None, None) => Err(Denial::unauthorized(
+                "give a client certificate of the gateway's authority, or a ServiceAccount token for its audience",
+            )),
+        }
+    }
+
+    async fn forward(
+        &self,
+        scoped: &ScopedRequest,
+        envelope: &Envelope<'_>,
+    ) -> Result<Response<Body>, Denial> {
+        let request = upstream::request(scoped, envelope)
+            .map_err(|error| answer::incident(&format!("cannot print the request: {error}")))?;
+        let by = match scoped.credential() {
+            Credential::Reader => &self.reader,
+            Credential::Forwarder { .. } => &self.forwarder,
+        };
+        match tokio::time::timeout(ANSWER, by.send(request)).await {
+            Ok(Ok(response)) => answer::upstream(response, scoped.credential()).await,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error.chain(), "the API server cannot be reached");
+                Err(Denial::unavailable("the API server cannot be reached", 1))
+            }
+            Err(_) => Err(Denial::unavailable("the API server does not answer", 1)),
+        }
+    }
+
+    /// Whether what we know of tenants and namespaces is recent enough to let people in by.
+    fn fresh(&self) -> bool {
+        let stale = [self.tenants.stale_for(), self.namespaces.stale_for()];
+        self.listed.load(Ordering::Acquire)
+            && stale.into_iter().flatten().all(|since| since < STALE)
+    }
+
+    /// What a person is to each tenant, now.
+    fn caller(&self, identity: &Identity) -> Caller {
+        let person = identity.person();
+        let tenants = self.tenants.tenants();
+        let memberships = tenants.iter().filter_map(|tenant| {
+            tenant.role_of(&person)?;
+            let records = self.namespaces.of_tenant(&tenant.name, &tenant.uid);
+            Membership::of(
+                tenant,
+                &person,
+                records.iter().filter_map(|record| claim(record)),
+            )
+        });
+        Caller {
+            person: identity.name(),
+            memberships: memberships.collect(),
+        }
+    }
+
+    /// Waits, after the creation of a namespace, until it takes pods, so that the next command
+    /// works.
+    async fn opened(&self, scoped: &ScopedRequest, status: StatusCode) {
+        let dry = matches!(
+            scoped.request().query().get("dryRun"),
+            Some(QueryValue::Text(_))
+        );
+        if let (Some(name), StatusCode::CREATED, false) = (scoped.created_namespace(), status, dry)
+            && !self.namespaces.wait_isolated(name, OPENING).await
+        {
+            tracing::warn!(namespace = %name, "a new namespace does not open for pods");
+        }
+    }
+
+    /// Ready when the right by which a stream was opened is gone.
+    async fn revoked(self: Arc<Self>, identity: Identity, caller: Caller, scoped: ScopedRequest) {
+        let (mut tenants, mut namespaces) = (self.tenants.changes(), self.namespaces.changes());
+        while self.still_holds(&identity, &caller, &scoped) {
+            tokio::select! {
+                () = tenants.next() => {}
+                () = namespaces.next() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn still_holds(&self, identity: &Identity, caller: &Caller, scoped: &ScopedRequest) -> bool {
+        if !self.fresh() {
+            return false;
+        }
+        match (scoped.credential(), scoped.namespace()) {
+            (Credential::Forwarder { .. }, Some(namespace)) => {
+                caller.owner(namespace.as_str()).is_some_and(|member| {
+                    self.is_still(identity, member) && self.owned(namespace, &member.tenant, member)
+                })
+            }
+            // The list of namespaces was opened for all tenants of the person.
+            _ => {
+                let now = self.caller(identity);
+                now.memberships.len() == caller.memberships.len()
+                    && caller
+                        .memberships
+                        .iter()
+                        .all(|member| self.is_still(identity, member))
+            }
+        }
+    }
+
+    fn is_still(&self, identity: &Identity, member: &Membership) -> bool {
+        self.tenants
+            .get(member.tenant.as_str())
+            .is_some_and(|record| {
+                record.tenant.as_ref().is_ok_and(|tenant| {
+                    Membership::of(tenant, &identity.person(), [])
+                        .is_some_and(|now| now.uid == member.uid && now.user == member.user)
+                })
+            })
+    }
+
+    fn owned(&self, namespace: &NamespaceName, tenant: &TenantName, member: &Membership) -> bool {
+        let record = self.namespaces.get(namespace.as_str());
+        record.is_some_and(|record| record.belongs_to(tenant, &member.uid))
+    }
+}
+
+fn claim(record: &NamespaceRecord) -> Option<Claim<'_>> {
+    Some(Claim {
+        namespace: &record.name,
+        tenant: record.tenant.as_ref()?,
+        uid: record.tenant_uid.as_ref()?,
+    })
+}
+
+/// The request target in origin form.
+fn target(head: &http::request::Parts) -> Result<&str, Denial> {
+    // HTTP/2 has no request line: its authority is the host.
+    if head.version < Version::HTTP_2 && head.uri.authority().is_some() {
+        return Err(Denial::bad_request(
+            "the request target must be a path, not an absolute URL",
+        ));
+    }
+    Ok(head
+        .uri
+        .path_and_query()
+        .map_or("", http::uri::PathAndQuery::as_str))
+}
+
+fn accepted(head: &http::request::Parts, asked: &ApiRequest) -> Result<String, Denial> {
+    let values: Result<Vec<&str>, _> = head
+        .headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .map(HeaderValue::to_str)
+        .collect();
+    let values = values.map_err(|_| Denial::bad_request("the header `accept` is no ASCII text"))?;
+    negotiate(&values, asked.path())
+}
+
+fn unreadable(error: BodyError) -> Denial {
+    match error {
+        BodyError::TooLarge { .. } => Denial::too_large(error.to_string()),
+        BodyError::TimedOut(_) => Denial {
+            status: 408,
+            reason: "Timeout",
+            ..Denial::bad_request(error.to_string())
+        },
+        BodyError::Truncated(_) => Denial::bad_request(error.to_string()),
+    }
+}
+
+/// Whether the answer has no end of its own.
+fn streams(scoped: &ScopedRequest) -> bool {
+    let request = scoped.request();
+    let follows = matches!(request.path(), Path::Resource(_)) && request.query().flag("follow");
+    request.verb() == Verb::Watch || follows
+}
+
+#[cfg(test)]
+mod tests;

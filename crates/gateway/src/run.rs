@@ -1,0 +1,92 @@
+//! The gateway as a process.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, bail};
+use bulkhead_cluster::{Cluster, Forwarder, NamespaceCache, TenantCache};
+use bulkhead_serve::{Limits, Server, TlsFiles};
+
+use crate::gateway::Gateway;
+use crate::token::Tokens;
+
+/// What a gateway is made of.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Kubeconfig of the identity that reads Tenants and Namespaces and has tokens reviewed.
+    pub reader_kubeconfig: PathBuf,
+    /// Kubeconfig of the identity that impersonates tenants' synthetic users, and nothing else.
+    pub forwarder_kubeconfig: PathBuf,
+    /// PEM file of the authority whose client certificates name people. The API server must
+    /// not trust it.
+    pub client_ca: PathBuf,
+    /// PEM file of the gateway's own certificate.
+    pub tls_cert: PathBuf,
+    /// PEM file of its private key.
+    pub tls_key: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The audience of the ServiceAccount tokens that are accepted.
+    pub audience: String,
+}
+
+/// Serves until `stop` is ready.
+///
+/// # Errors
+/// If a file is missing or no use, or the address cannot be listened on. An API server that
+/// cannot be reached is no error: people are told 503 until it can.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    if config.reader_kubeconfig == config.forwarder_kubeconfig {
+        bail!(
+            "the reader and the forwarder must have a kubeconfig each: one identity with both rights could read what no tenant may"
+        );
+    }
+    if config.audience.is_empty() {
+        bail!("the audience is empty: the API server's own tokens would be taken");
+    }
+    let reader = Cluster::connect(&config.reader_kubeconfig)
+        .await
+        .context("the reader")?;
+    let gateway = Arc::new(Gateway {
+        tenants: TenantCache::start(&reader),
+        namespaces: NamespaceCache::start(&reader),
+        reader: Forwarder::connect(&config.reader_kubeconfig)
+            .await
+            .context("the reader")?,
+        forwarder: Forwarder::connect(&config.forwarder_kubeconfig)
+            .await
+            .context("the forwarder")?,
+        tokens: Tokens::new(reader, config.audience),
+        listed: AtomicBool::new(false),
+    });
+    let server = Server::bind(bulkhead_serve::Config {
+        listen: config.listen,
+        tls: TlsFiles {
+            certificate: config.tls_cert,
+            key: config.tls_key,
+            client_ca: Some(config.client_ca),
+        },
+        limits: Limits::default(),
+    })
+    .await?;
+    tracing::info!(address = %server.address(), "the gateway listens");
+    let opening = {
+        let gateway = Arc::clone(&gateway);
+        async move {
+            gateway.open().await;
+            std::future::pending::<()>().await;
+        }
+    };
+    let serving = server.run(
+        move |request, peer| Arc::clone(&gateway).serve(request, peer),
+        stop,
+    );
+    tokio::select! {
+        () = serving => {}
+        () = opening => {}
+    }
+    Ok(())
+}
