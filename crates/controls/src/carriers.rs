@@ -48,10 +48,18 @@ pub static CARRIERS: &[Carrier] = &[
         subresources: &["ephemeralcontainers", "resize"],
         ..core("Pod", "pods", &[Holds::Pod])
     },
-    core("PodTemplate", "podtemplates", &[Holds::Template("template")]),
+    core(
+        "PodTemplate",
+        "podtemplates",
+        &[Holds::Template("template")],
+    ),
     core("ReplicationController", "replicationcontrollers", TEMPLATE),
     core("Service", "services", &[Holds::Service]),
-    core("PersistentVolumeClaim", "persistentvolumeclaims", &[Holds::Claim]),
+    core(
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+        &[Holds::Claim],
+    ),
     grouped("apps", "ReplicaSet", "replicasets", TEMPLATE),
     grouped("apps", "Deployment", "deployments", TEMPLATE),
     grouped("apps", "DaemonSet", "daemonsets", TEMPLATE),
@@ -59,7 +67,10 @@ pub static CARRIERS: &[Carrier] = &[
         "apps",
         "StatefulSet",
         "statefulsets",
-        &[Holds::Template("spec.template"), Holds::ClaimTemplates("spec.volumeClaimTemplates")],
+        &[
+            Holds::Template("spec.template"),
+            Holds::ClaimTemplates("spec.volumeClaimTemplates"),
+        ],
     ),
     grouped("batch", "Job", "jobs", TEMPLATE),
     grouped(
@@ -80,13 +91,22 @@ const fn grouped(
     resource: &'static str,
     holds: &'static [Holds],
 ) -> Carrier {
-    Carrier { group, version: "v1", kind, resource, subresources: &[], holds }
+    Carrier {
+        group,
+        version: "v1",
+        kind,
+        resource,
+        subresources: &[],
+        holds,
+    }
 }
 
 /// Whether [`crate::judge`] judges requests for this resource.
 #[must_use]
 pub fn covers(resource: &Gvr, subresource: Option<&str>) -> bool {
-    CARRIERS.iter().any(|carrier| carrier.serves(resource, subresource))
+    CARRIERS
+        .iter()
+        .any(|carrier| carrier.serves(resource, subresource))
 }
 
 /// The carrier that a request is about.
@@ -110,7 +130,9 @@ impl Carrier {
     /// Whether the object only says how pods are to be made.
     #[must_use]
     pub fn is_template(&self) -> bool {
-        self.holds.iter().any(|held| matches!(held, Holds::Template(_)))
+        self.holds
+            .iter()
+            .any(|held| matches!(held, Holds::Template(_)))
     }
 
     /// Every pod of an object of this kind.
@@ -130,22 +152,31 @@ impl Carrier {
 
     /// Every claim of an object of this kind, those that its pods' volumes carry among them.
     pub(crate) fn claims<'a>(&self, object: &'a Value) -> impl Iterator<Item = Claim<'a>> {
-        let own = self.holds.contains(&Holds::Claim).then(|| Claim::of(object));
+        let own = self
+            .holds
+            .contains(&Holds::Claim)
+            .then(|| Claim::of(object));
         let templates = self.holds.iter().flat_map(move |held| match *held {
             Holds::ClaimTemplates(at) => Some(Claim::templates(object, at)),
             _ => None,
         });
-        let ephemeral =
-            self.pods(object).flat_map(|pod| pod.volumes().filter_map(Claim::of_volume));
+        let ephemeral = self
+            .pods(object)
+            .flat_map(|pod| pod.volumes().filter_map(Claim::of_volume));
         own.into_iter().chain(templates.flatten()).chain(ephemeral)
     }
 }
 
 /// What stands at a dotted path, and the path.
 pub(crate) fn at<'a>(object: &'a Value, dotted: &'static str) -> (Option<&'a Value>, FieldPath) {
-    let value =
-        dotted.split('.').filter(|s| !s.is_empty()).try_fold(object, |value, key| value.get(key));
-    (value.filter(|value| !value.is_null()), FieldPath::of(dotted))
+    let value = dotted
+        .split('.')
+        .filter(|s| !s.is_empty())
+        .try_fold(object, |value, key| value.get(key));
+    (
+        value.filter(|value| !value.is_null()),
+        FieldPath::of(dotted),
+    )
 }
 
 #[cfg(test)]
@@ -153,7 +184,11 @@ mod tests {
     use super::*;
 
     fn gvr(group: &str, resource: &str) -> Gvr {
-        Gvr { group: group.into(), version: "v1".into(), resource: resource.into() }
+        Gvr {
+            group: group.into(),
+            version: "v1".into(),
+            resource: resource.into(),
+        }
     }
 
     #[test]
@@ -170,7 +205,11 @@ mod tests {
             ("batch", "cronjobs", None, true),
             ("", "configmaps", None, false),
         ] {
-            assert_eq!(covers(&gvr(group, resource), sub), expect, "{resource}/{sub:?}");
+            assert_eq!(
+                covers(&gvr(group, resource), sub),
+                expect,
+                "{resource}/{sub:?}"
+            );
         }
     }
 }

@@ -32,7 +32,11 @@ impl Findings {
     /// Adds a finding of the control that is being judged. `detail` follows the path, as in
     /// "is `true`".
     pub fn add(&mut self, path: FieldPath, detail: impl Into<String>) {
-        self.list.push(Finding { control: self.control, path, detail: detail.into() });
+        self.list.push(Finding {
+            control: self.control,
+            path,
+            detail: detail.into(),
+        });
     }
 
     pub(crate) fn into_vec(self) -> Vec<Finding> {

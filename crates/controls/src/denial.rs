@@ -1,7 +1,5 @@
 //! What people read when they are refused.
 
-use std::fmt::Write;
-
 use bulkhead_model::Finding;
 
 use crate::registry::by_name;
@@ -10,6 +8,10 @@ use crate::registry::by_name;
 const PLACES: usize = 3;
 /// A terminal's worth: the text ends here whatever a manifest holds.
 const LONGEST: usize = 4096;
+/// The longest line about one place.
+const LONGEST_LINE: usize = 400;
+/// Stands where something was cut off.
+const MARK: &str = "…";
 
 /// The text of a refusal: each control with the fields that it found, why, and how to mend it.
 /// Empty if there are no findings.
@@ -21,17 +23,25 @@ pub fn denial(findings: &[Finding]) -> String {
             controls.push(finding.control);
         }
     }
-    let mut text = match controls.len() {
-        0 => return String::new(),
-        1 => "refused by a control of this tenant\n".to_owned(),
-        count => format!("refused by {count} controls of this tenant\n"),
+    // Events cut a text after a thousand bytes, so the names come first.
+    let mut text = match controls.as_slice() {
+        [] => return String::new(),
+        [name] => format!("refused by {name}\n"),
+        names => format!(
+            "refused by {} controls: {}\n",
+            names.len(),
+            names.join(", ")
+        ),
     };
     for name in &controls {
+        if controls.len() > 1 {
+            text.push_str(&format!("\n{name}\n"));
+        }
         control(&mut text, name, findings);
     }
     let more = match controls.as_slice() {
-        [name] => format!("\nMore about it: bulkhead explain {name}"),
-        _ => "\nMore about each: bulkhead explain NAME".to_owned(),
+        [name] => format!("more: bulkhead explain {name}"),
+        _ => "\nmore: bulkhead explain NAME".to_owned(),
     };
     cut(&mut text, LONGEST - more.len());
     text.push_str(&more);
@@ -39,29 +49,33 @@ pub fn denial(findings: &[Finding]) -> String {
 }
 
 fn control(text: &mut String, name: &'static str, findings: &[Finding]) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "\n{name}");
     let mut places = findings.iter().filter(|finding| finding.control == name);
     for finding in places.by_ref().take(PLACES) {
-        let _ = writeln!(text, "  {} {}", finding.path, finding.detail);
+        let mut line = format!("  {} {}", finding.path, finding.detail);
+        cut(&mut line, LONGEST_LINE);
+        text.push_str(&line);
+        text.push('\n');
     }
     match places.count() {
         0 => {}
         1 => text.push_str("  and 1 more place\n"),
-        more => {
-            let _ = writeln!(text, "  and {more} more places");
-        }
+        more => text.push_str(&format!("  and {more} more places\n")),
     }
     if let Some(control) = by_name(name) {
-        let _ = writeln!(text, "  why:  {}\n  mend: {}", control.why, control.remedy);
+        text.push_str(&format!(
+            "  why:  {}\n  mend: {}\n",
+            control.why, control.remedy
+        ));
     }
 }
 
 /// Shortens a text to a number of bytes, between characters.
 fn cut(text: &mut String, bytes: usize) {
     if text.len() > bytes {
-        let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str("…\n");
+        let end = (0..=bytes - MARK.len())
+            .rev()
+            .find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push_str(MARK);
     }
 }

@@ -59,7 +59,9 @@ impl<'a> Page<'a> {
 /// The files of `docs/controls/`, by name.
 #[must_use]
 pub fn docs() -> BTreeMap<String, String> {
-    let pages = REGISTRY.iter().map(|control| (format!("{}.md", control.name), document(control)));
+    let pages = REGISTRY
+        .iter()
+        .map(|control| (format!("{}.md", control.name), document(control)));
     pages.chain([("README.md".to_owned(), index())]).collect()
 }
 
@@ -99,7 +101,12 @@ fn index() -> String {
                 "\n## {english} / {chinese}\n\n| control | severity | refused because |\n|---|---|---|\n",
             );
         }
-        let Control { name, severity, why, .. } = control;
+        let Control {
+            name,
+            severity,
+            why,
+            ..
+        } = control;
         let _ = writeln!(text, "| [`{name}`]({name}.md) | {severity} | {why} |");
     }
     text
@@ -108,7 +115,9 @@ fn index() -> String {
 /// A control's page as plain text, for a terminal.
 #[must_use]
 pub fn explain(control: &Control, language: Language) -> String {
-    let Some(page) = Page::parse(control.page) else { return control.page.to_owned() };
+    let Some(page) = Page::parse(control.page) else {
+        return control.page.to_owned();
+    };
     let (title, prose) = (page.title(language), page.prose(language));
     let pick = |(english, chinese): (&'static str, &'static str)| match language {
         Language::English => english,
@@ -128,21 +137,50 @@ pub fn explain(control: &Control, language: Language) -> String {
             control.guide.chinese(),
         ),
     };
-    format!("{}: {title}\n\n{facts}\n\n{prose}\n\n{}\n", control.name, indented(page.examples))
+    format!(
+        "{}: {title}\n\n{facts}\n\n{prose}\n\n{}\n",
+        control.name,
+        examples(page.examples, language)
+    )
 }
 
-/// Examples without their fences: code is set off by its indentation.
-fn indented(examples: &str) -> String {
-    let mut code = false;
+/// Examples without their fences: code is set off by its indentation, and of each caption,
+/// `English / 中文`, only one half is shown.
+fn examples(examples: &str, language: Language) -> String {
     let mut text = String::new();
-    for line in examples.lines() {
-        if line.starts_with("```") {
-            code = !code;
-            continue;
+    let mut pieces = examples.split("```");
+    while let Some(caption) = pieces.next() {
+        let caption = caption.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !caption.is_empty() {
+            let (english, chinese) = caption.split_once(" / ").unwrap_or((&caption, &caption));
+            let end = match language {
+                Language::English if english.ends_with(['.', ')', ':']) => "",
+                Language::English => ":",
+                Language::Chinese => "",
+            };
+            let half = if language == Language::English {
+                english
+            } else {
+                chinese
+            };
+            text.push_str(&format!("{half}{end}\n\n"));
         }
-        let indent = if code && !line.is_empty() { "    " } else { "" };
-        text.push_str(indent);
-        text.push_str(line);
+        let mut lines = pieces.next().unwrap_or_default().lines();
+        // The first line is the fence's: what kind of block this is.
+        let kind = lines.next().unwrap_or_default().split(' ').nth(1);
+        match (kind, language) {
+            (Some("before"), Language::Chinese) => text.push_str("修正前\n\n"),
+            (Some("after"), Language::Chinese) => text.push_str("修正后\n\n"),
+            (Some(role @ ("before" | "after")), Language::English) => {
+                text.push_str(&format!("{role}\n\n"));
+            }
+            _ => {}
+        }
+        for line in lines {
+            text.push_str(if line.is_empty() { "" } else { "    " });
+            text.push_str(line);
+            text.push('\n');
+        }
         text.push('\n');
     }
     text.trim_end().to_owned()
@@ -158,17 +196,19 @@ fn judged_by(control: &Control) -> (&'static str, &'static str) {
             "a ValidatingAdmissionPolicy inside the API server",
             "API server 内部的 ValidatingAdmissionPolicy",
         ),
-        Rule::Pod(_) | Rule::Service(_) | Rule::Claim(_) => {
-            ("the webhook, and the gateway before it", "webhook,以及其前的网关")
-        }
+        Rule::Pod(_) | Rule::Service(_) | Rule::Claim(_) => (
+            "the webhook, and the gateway before it",
+            "webhook,以及其前的网关",
+        ),
     }
 }
 
 fn mended_by(control: &Control) -> (&'static str, &'static str) {
     match control.mend {
         Mend::ByHand => ("the author of the manifest", "清单的作者"),
-        Mend::Fill(_) => {
-            ("the webhook, where the field is unset", "webhook(仅当字段未设置时)")
-        }
+        Mend::Fill(_) => (
+            "the webhook, where the field is unset",
+            "webhook(仅当字段未设置时)",
+        ),
     }
 }

@@ -23,13 +23,17 @@ pub(crate) enum Reach<'a> {
 
 impl<'a> Fills<'a> {
     pub(crate) fn new(reach: Reach<'a>) -> Self {
-        Self { reach, list: Vec::new() }
+        Self {
+            reach,
+            list: Vec::new(),
+        }
     }
 
     /// The containers that may still be changed.
     pub fn containers<'p>(&self, pod: &Pod<'p>) -> impl Iterator<Item = Container<'p>> {
         let reach = self.reach;
-        pod.containers().filter(move |container| reach.has(container))
+        pod.containers()
+            .filter(move |container| reach.has(container))
     }
 
     /// Sets a field, if it is unset.
@@ -40,8 +44,10 @@ impl<'a> Fills<'a> {
     /// Sets a key of the security context where some container has neither a value of its own
     /// nor one of its pod: in the pod where that can still be changed, else in the container.
     pub fn set_for_all(&mut self, pod: &Pod<'_>, key: &'static str, value: &Value) {
-        let lacking: Vec<Container<'_>> =
-            self.containers(pod).filter(|c| c.effective(key).is_none()).collect();
+        let lacking: Vec<Container<'_>> = self
+            .containers(pod)
+            .filter(|c| c.effective(key).is_none())
+            .collect();
         match self.reach {
             Reach::Whole if lacking.is_empty() => {}
             Reach::Whole => self.set(pod.path("spec.securityContext").then(key), value.clone()),
@@ -59,7 +65,10 @@ impl<'a> Fills<'a> {
 
     /// Puts the values in, and says what was done as operations of a JSON patch (RFC 6902).
     pub(crate) fn apply(self, object: &mut Value) -> Vec<Value> {
-        self.list.into_iter().filter_map(|(path, value)| fill(object, &path, value)).collect()
+        self.list
+            .into_iter()
+            .filter_map(|(path, value)| fill(object, &path, value))
+            .collect()
     }
 }
 
@@ -80,12 +89,11 @@ impl Reach<'_> {
     }
 }
 
-/// Whether the API server reads a value as unset. It drops empty lists, so they are no choice.
-pub(crate) fn unset(value: Option<&Value>) -> bool {
+/// Whether the API server reads a list as unset. It drops empty ones, so they are no choice.
+pub(crate) fn unset_list(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => true,
-        Some(Value::Array(list)) => list.is_empty(),
-        Some(_) => false,
+        Some(value) => value.as_array().is_some_and(Vec::is_empty),
     }
 }
 
@@ -104,16 +112,10 @@ fn fill(object: &mut Value, path: &FieldPath, value: Value) -> Option<Value> {
                 pointer.push('/');
                 pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
                 let map = at.as_object_mut()?;
+                let found = map.get(key.as_ref());
                 let last = steps.as_slice().is_empty();
-                let missing = match map.get(key.as_ref()) {
-                    found if last => {
-                        if !unset(found) {
-                            return None;
-                        }
-                        true
-                    }
-                    found => matches!(found, None | Some(Value::Null)),
-                };
+                let missing = matches!(found, None | Some(Value::Null))
+                    || (last && value.is_array() && unset_list(found));
                 if missing {
                     let value = nest(steps.as_slice(), value)?;
                     map.insert(key.to_string(), value.clone());
@@ -128,42 +130,65 @@ fn fill(object: &mut Value, path: &FieldPath, value: Value) -> Option<Value> {
 
 /// A value inside new objects, one for each step; lists are never made.
 fn nest(steps: &[Segment], value: Value) -> Option<Value> {
-    steps.iter().rev().try_fold(value, |inner, step| match step {
-        Segment::Key(key) => {
-            Some(Value::Object(Map::from_iter([(key.to_string(), inner)])))
-        }
-        Segment::Index(_) => None,
-    })
+    steps
+        .iter()
+        .rev()
+        .try_fold(value, |inner, step| match step {
+            Segment::Key(key) => Some(Value::Object(Map::from_iter([(key.to_string(), inner)]))),
+            Segment::Index(_) => None,
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(object: Value, path: FieldPath, expect: Option<(Value, Value)>) {
+    fn check(object: Value, value: Value, expect: Option<(Value, Value)>) {
         let mut filled = object.clone();
-        let op = fill(&mut filled, &path, json!(true));
-        match expect {
-            Some((value, expected_op)) => {
-                assert_eq!((&filled, op), (&value, Some(expected_op)));
+        let operation = fill(&mut filled, &FieldPath::of("a.b"), value);
+        let (expect, expected_operation) = match expect {
+            Some((added, value)) => {
+                let mut expect = object.clone();
+                let path = added.as_str().unwrap();
+                match path {
+                    "/a" => expect["a"] = value.clone(),
+                    _ => expect["a"]["b"] = value.clone(),
+                }
+                (
+                    expect,
+                    Some(json!({"op": "add", "path": path, "value": value})),
+                )
             }
-            None => assert_eq!((filled, op), (object, None)),
-        }
+            None => (object, None),
+        };
+        assert_eq!((filled, operation), (expect, expected_operation));
     }
 
     #[test]
     fn only_what_is_unset_is_filled() {
-        let path = || FieldPath::of("a.b");
-        let op = |path: &str, value: Value| json!({"op": "add", "path": path, "value": value});
-        let filled = json!({"a": {"b": true}});
-        check(json!({}), path(), Some((filled.clone(), op("/a", json!({"b": true})))));
-        check(json!({"a": null}), path(), Some((filled.clone(), op("/a", json!({"b": true})))));
-        check(json!({"a": {}}), path(), Some((filled.clone(), op("/a/b", json!(true)))));
-        check(json!({"a": {"b": null}}), path(), Some((filled.clone(), op("/a/b", json!(true)))));
-        check(json!({"a": {"b": []}}), path(), Some((filled, op("/a/b", json!(true)))));
-        for set in [json!({"a": {"b": false}}), json!({"a": {"b": ""}}), json!({"a": 1})] {
-            check(set, path(), None);
+        let at = |path: &str, value: Value| Some((json!(path), value));
+        check(json!({}), json!(true), at("/a", json!({"b": true})));
+        check(
+            json!({"a": null}),
+            json!(true),
+            at("/a", json!({"b": true})),
+        );
+        check(json!({"a": {}}), json!(true), at("/a/b", json!(true)));
+        check(
+            json!({"a": {"b": null}}),
+            json!(true),
+            at("/a/b", json!(true)),
+        );
+        check(
+            json!({"a": {"b": []}}),
+            json!(["x"]),
+            at("/a/b", json!(["x"])),
+        );
+        for set in [json!(false), json!(""), json!({}), json!([]), json!(0)] {
+            check(json!({"a": {"b": set}}), json!(true), None);
         }
-        check(json!({"a": []}), FieldPath::of("a").index(0).then("b"), None);
+        for no_object in [json!(1), json!("x"), json!([])] {
+            check(json!({"a": no_object}), json!(true), None);
+        }
     }
 }

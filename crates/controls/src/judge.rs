@@ -10,13 +10,13 @@ use crate::control::{Mend, Rule};
 use crate::fills::{Fills, Reach};
 use crate::pod::runs_on_linux;
 use crate::registry::REGISTRY;
-use crate::shape;
+use crate::shape::{self, Misfit};
 
 /// Why a request cannot be judged. Whoever gets it denies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unjudged {
     /// No rule looks at this kind or subresource.
-    #[error("no rule covers {} of `{}/{}`{}", .kind.kind, .kind.group, .kind.version, tail(.subresource.as_deref()))]
+    #[error("no rule covers {} of `{}`{}", .kind.kind, api_version(.kind), tail(.subresource.as_deref()))]
     UnknownKind {
         /// The kind.
         kind: Gvk,
@@ -24,23 +24,43 @@ pub enum Unjudged {
         subresource: Option<String>,
     },
     /// Only CREATE and UPDATE carry an object.
-    #[error("only CREATE and UPDATE are judged, not {0:?}")]
+    #[error("only CREATE and UPDATE are judged, not {}", format!("{_0:?}").to_uppercase())]
     Operation(Operation),
     /// The request lacks its object.
     #[error("the request carries no object")]
     NoObject,
     /// Something is not what Kubernetes has in its place.
-    #[error("`{path}` must be there and be of type {expected}")]
+    #[error("{} must {}be of type {expected}", place(path), if *missing { "be there and " } else { "" })]
     Malformed {
         /// Where.
         path: FieldPath,
         /// `object` or `list`.
         expected: &'static str,
+        /// Whether there is nothing at all.
+        missing: bool,
     },
 }
 
+fn api_version(kind: &Gvk) -> String {
+    let Gvk { group, version, .. } = kind;
+    if group.is_empty() {
+        version.clone()
+    } else {
+        format!("{group}/{version}")
+    }
+}
+
+fn place(path: &FieldPath) -> String {
+    if path.segments().is_empty() {
+        "the object itself".to_owned()
+    } else {
+        format!("`{path}`")
+    }
+}
+
 fn tail(name: Option<&str>) -> String {
-    name.map(|name| format!(", subresource `{name}`")).unwrap_or_default()
+    name.map(|name| format!(", subresource `{name}`"))
+        .unwrap_or_default()
 }
 
 /// Every finding of every rule, in the registry's order. Pod templates are judged as their pods
@@ -48,14 +68,25 @@ fn tail(name: Option<&str>) -> String {
 ///
 /// # Errors
 /// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.
-pub fn judge(
-    request: &AdmissionRequest,
-    rules: &TenantRules,
-) -> Result<Vec<Finding>, Unjudged> {
+pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
     let (carrier, sent) = covered(request)?;
-    shape::check(carrier, sent)
-        .map_err(|misfit| Unjudged::Malformed { path: misfit.path, expected: misfit.expected })?;
-    let mended = carrier.is_template().then(|| mended(carrier, sent, Reach::Whole)).flatten();
+    shape::check(carrier, sent).map_err(
+        |Misfit {
+             path,
+             expected,
+             missing,
+         }| {
+            Unjudged::Malformed {
+                path,
+                expected,
+                missing,
+            }
+        },
+    )?;
+    let mended = carrier
+        .is_template()
+        .then(|| mended(carrier, sent, Reach::Whole))
+        .flatten();
     let object = mended.as_ref().map_or(sent, |(object, _)| object);
     let context = Context {
         rules,
@@ -68,13 +99,19 @@ pub fn judge(
         findings.of(control.name);
         match control.rule {
             Rule::Pod(rule) => {
-                carrier.pods(object).for_each(|pod| rule(&pod, &context, &mut findings));
+                carrier
+                    .pods(object)
+                    .for_each(|pod| rule(&pod, &context, &mut findings));
             }
             Rule::Service(rule) => {
-                carrier.services(object).for_each(|it| rule(&it, &context, &mut findings));
+                carrier
+                    .services(object)
+                    .for_each(|it| rule(&it, &context, &mut findings));
             }
             Rule::Claim(rule) => {
-                carrier.claims(object).for_each(|it| rule(&it, &context, &mut findings));
+                carrier
+                    .claims(object)
+                    .for_each(|it| rule(&it, &context, &mut findings));
             }
             Rule::Guard => {}
         }
@@ -101,12 +138,15 @@ fn mend_with_patch(request: &AdmissionRequest) -> Option<(Value, Vec<Value>)> {
     if carrier.is_template() {
         return None;
     }
-    let subresource = request.sub_resource.as_deref().filter(|name| !name.is_empty());
+    let subresource = request
+        .sub_resource
+        .as_deref()
+        .filter(|name| !name.is_empty());
     let reach = match (request.operation, subresource) {
         (Operation::Create, None) => Reach::Whole,
-        (Operation::Update, Some("ephemeralcontainers")) => {
-            Reach::NewEphemeral { old: request.old_object.as_ref() }
-        }
+        (Operation::Update, Some("ephemeralcontainers")) => Reach::NewEphemeral {
+            old: request.old_object.as_ref(),
+        },
         _ => return None,
     };
     mended(carrier, object, reach)

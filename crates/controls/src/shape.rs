@@ -18,15 +18,22 @@ static MAP: Shape = Object(&[]);
 static VALUES: Shape = List(&Anything);
 static METADATA: Shape = Object(&[("annotations", &MAP)]);
 static SECURITY: Shape = Object(&[
-    ("capabilities", &Object(&[("add", &VALUES), ("drop", &VALUES)])),
+    (
+        "capabilities",
+        &Object(&[("add", &VALUES), ("drop", &VALUES)]),
+    ),
     ("seccompProfile", &MAP),
     ("windowsOptions", &MAP),
     ("supplementalGroups", &VALUES),
 ]);
-static CONTAINERS: Shape =
-    List(&Object(&[("securityContext", &SECURITY), ("ports", &List(&MAP))]));
-static CLAIM: Shape =
-    Object(&[("metadata", &METADATA), ("spec", &Object(&[("dataSourceRef", &MAP)]))]);
+static CONTAINERS: Shape = List(&Object(&[
+    ("securityContext", &SECURITY),
+    ("ports", &List(&MAP)),
+]));
+static CLAIM: Shape = Object(&[
+    ("metadata", &METADATA),
+    ("spec", &Object(&[("dataSourceRef", &MAP)])),
+]);
 static VOLUMES: Shape = List(&Object(&[
     ("projected", &Object(&[("sources", &List(&MAP))])),
     ("ephemeral", &Object(&[("volumeClaimTemplate", &CLAIM)])),
@@ -47,7 +54,10 @@ static POD: Shape = Object(&[
 ]);
 static SERVICE: Shape = Object(&[
     ("metadata", &METADATA),
-    ("spec", &Object(&[("ports", &List(&MAP)), ("externalIPs", &VALUES)])),
+    (
+        "spec",
+        &Object(&[("ports", &List(&MAP)), ("externalIPs", &VALUES)]),
+    ),
 ]);
 
 /// Something that is not what Kubernetes has in its place.
@@ -55,6 +65,7 @@ static SERVICE: Shape = Object(&[
 pub(crate) struct Misfit {
     pub(crate) path: FieldPath,
     pub(crate) expected: &'static str,
+    pub(crate) missing: bool,
 }
 
 /// Checks everything that the carrier holds.
@@ -66,7 +77,9 @@ pub(crate) fn check(carrier: &Carrier, object: &Value) -> Result<(), Misfit> {
         Holds::Claim => whole(object, "", &CLAIM),
         Holds::ClaimTemplates(at) => {
             let (list, path) = carriers::at(object, at);
-            list.map_or(Ok(()), |list| fits(list, &List(&CLAIM)).map_err(|wrong| wrong.below(path)))
+            list.map_or(Ok(()), |list| {
+                fits(list, &List(&CLAIM)).map_err(|wrong| wrong.below(path))
+            })
         }
     })
 }
@@ -74,11 +87,20 @@ pub(crate) fn check(carrier: &Carrier, object: &Value) -> Result<(), Misfit> {
 /// What is judged must be there, and have a spec.
 fn whole(object: &Value, at: &'static str, shape: &Shape) -> Result<(), Misfit> {
     let (value, path) = carriers::at(object, at);
-    let Some(value) = value else { return Err(Misfit { path, expected: "object" }) };
+    let missing = |path| {
+        Err(Misfit {
+            path,
+            expected: "object",
+            missing: true,
+        })
+    };
+    let Some(value) = value else {
+        return missing(path);
+    };
     fits(value, shape).map_err(|wrong| wrong.below(path.clone()))?;
     match value.get("spec") {
-        Some(Value::Object(_)) => Ok(()),
-        _ => Err(Misfit { path: path.then("spec"), expected: "object" }),
+        None | Some(Value::Null) => missing(path.then("spec")),
+        Some(_) => Ok(()),
     }
 }
 
@@ -95,7 +117,10 @@ enum Step {
 
 impl Wrong {
     fn new(expected: &'static str) -> Self {
-        Self { steps: Vec::new(), expected }
+        Self {
+            steps: Vec::new(),
+            expected,
+        }
     }
 
     fn under(mut self, step: Step) -> Self {
@@ -104,11 +129,19 @@ impl Wrong {
     }
 
     fn below(self, root: FieldPath) -> Misfit {
-        let path = self.steps.iter().rev().fold(root, |path, step| match *step {
-            Step::Key(key) => path.then(key),
-            Step::Index(index) => path.index(index),
-        });
-        Misfit { path, expected: self.expected }
+        let path = self
+            .steps
+            .iter()
+            .rev()
+            .fold(root, |path, step| match *step {
+                Step::Key(key) => path.then(key),
+                Step::Index(index) => path.index(index),
+            });
+        Misfit {
+            path,
+            expected: self.expected,
+            missing: false,
+        }
     }
 }
 
@@ -123,10 +156,12 @@ fn fits(value: &Value, shape: &Shape) -> Result<(), Wrong> {
         }
         Object(fields) => {
             let object = value.as_object().ok_or_else(|| Wrong::new("object"))?;
-            fields.iter().try_for_each(|(key, shape)| match object.get(*key) {
-                None | Some(Value::Null) => Ok(()),
-                Some(value) => fits(value, shape).map_err(|wrong| wrong.under(Step::Key(key))),
-            })
+            fields
+                .iter()
+                .try_for_each(|(key, shape)| match object.get(*key) {
+                    None | Some(Value::Null) => Ok(()),
+                    Some(value) => fits(value, shape).map_err(|wrong| wrong.under(Step::Key(key))),
+                })
         }
     }
 }

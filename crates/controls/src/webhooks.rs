@@ -39,12 +39,19 @@ impl WebhookClient {
     fn config(&self, path: &str) -> Value {
         let mut config = match &self.endpoint {
             Endpoint::Url(base) => json!({"url": format!("{}{path}", base.trim_end_matches('/'))}),
-            Endpoint::Service { namespace, name, port } => json!({
+            Endpoint::Service {
+                namespace,
+                name,
+                port,
+            } => json!({
                 "service": {"namespace": namespace, "name": name, "port": port, "path": path},
             }),
         };
         if let Some(config) = config.as_object_mut() {
-            config.insert("caBundle".to_owned(), STANDARD.encode(&self.ca_bundle_pem).into());
+            config.insert(
+                "caBundle".to_owned(),
+                STANDARD.encode(&self.ca_bundle_pem).into(),
+            );
         }
         config
     }
@@ -78,7 +85,11 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     set(&mut tenants, "matchConditions", changes());
     vec![
         configuration("MutatingWebhookConfiguration", "bulkhead-mend", vec![mend]),
-        configuration("ValidatingWebhookConfiguration", "bulkhead-judge", vec![judge, tenants]),
+        configuration(
+            "ValidatingWebhookConfiguration",
+            "bulkhead-judge",
+            vec![judge, tenants],
+        ),
     ]
 }
 
@@ -121,10 +132,16 @@ fn changes() -> Value {
 
 /// Pods when they are made, and the ephemeral containers that join them later.
 fn mending_rules() -> Value {
-    let pods = CARRIERS.iter().filter(|carrier| carrier.holds.contains(&Holds::Pod));
+    let pods = CARRIERS
+        .iter()
+        .filter(|carrier| carrier.holds.contains(&Holds::Pod));
     pods.flat_map(|carrier| {
-        let rule = |resource: String, operation: &str| rule(carrier.group, [resource], &[operation]);
-        let ephemeral = carrier.subresources.iter().filter(|sub| **sub == "ephemeralcontainers");
+        let rule =
+            |resource: String, operation: &str| rule(carrier.group, [resource], &[operation]);
+        let ephemeral = carrier
+            .subresources
+            .iter()
+            .filter(|sub| **sub == "ephemeralcontainers");
         [rule(carrier.resource.to_owned(), "CREATE")]
             .into_iter()
             .chain(ephemeral.map(move |sub| rule(format!("{}/{sub}", carrier.resource), "UPDATE")))
@@ -153,11 +170,7 @@ fn judging_rules() -> Value {
         .collect()
 }
 
-fn rule(
-    group: &str,
-    resources: impl IntoIterator<Item = String>,
-    operations: &[&str],
-) -> Value {
+fn rule(group: &str, resources: impl IntoIterator<Item = String>, operations: &[&str]) -> Value {
     json!({
         "apiGroups": [group],
         "apiVersions": ["v1"],

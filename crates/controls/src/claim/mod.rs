@@ -24,7 +24,10 @@ enum Place<'a> {
 
 impl<'a> Claim<'a> {
     pub(crate) fn of(object: &'a Value) -> Self {
-        Self { value: object, place: Place::Whole }
+        Self {
+            value: object,
+            place: Place::Whole,
+        }
     }
 
     pub(crate) fn templates(object: &'a Value, at: &'static str) -> impl Iterator<Item = Self> {
@@ -32,12 +35,18 @@ impl<'a> Claim<'a> {
         list.into_iter()
             .flatten()
             .enumerate()
-            .map(move |(index, value)| Self { value, place: Place::Template(at, index) })
+            .map(move |(index, value)| Self {
+                value,
+                place: Place::Template(at, index),
+            })
     }
 
     pub(crate) fn of_volume(volume: Volume<'a>) -> Option<Self> {
         let value = volume.fields().at("ephemeral").get("volumeClaimTemplate")?;
-        Some(Self { value, place: Place::Volume(volume) })
+        Some(Self {
+            value,
+            place: Place::Volume(volume),
+        })
     }
 
     /// Whether this is a claim itself, and no template.

@@ -1,7 +1,7 @@
 //! A claim that picks its volume, rather than being given one, picks another tenant's.
 
-use bulkhead_model::view::Fields;
 use bulkhead_model::Operation;
+use bulkhead_model::view::Fields;
 use serde_json::Value;
 
 use super::Claim;
@@ -24,12 +24,16 @@ const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// Who writes `spec.volumeName` when a claim is bound: the controller manager's own identity, or
 /// the ServiceAccount that it uses for this.
-const BINDERS: [&str; 2] =
-    ["system:serviceaccount:kube-system:persistent-volume-binder", "system:kube-controller-manager"];
+const BINDERS: [&str; 2] = [
+    "system:serviceaccount:kube-system:persistent-volume-binder",
+    "system:kube-controller-manager",
+];
 
 fn check(claim: &Claim<'_>, context: &Context<'_>, findings: &mut Findings) {
     let spec = claim.spec();
-    if let Some(name) = spec.get("volumeName").filter(|name| name.as_str() != Some(""))
+    if let Some(name) = spec
+        .get("volumeName")
+        .filter(|name| name.as_str() != Some(""))
         && !bound(claim, name, context)
     {
         findings.add(claim.path("spec.volumeName"), is(name));

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{NOT_LINUX, OS, runs_on_linux};
 use crate::context::{Context, Findings, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
-use crate::fills::{Fills, unset};
+use crate::fills::{Fills, unset_list};
 
 const PATH: &str = "securityContext.capabilities.drop";
 
@@ -28,9 +28,13 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     for container in pod.containers() {
         let capabilities = container.security_context().at("capabilities");
         // Literally: the API server keeps any spelling, and runtimes differ in what they make of it.
-        if !capabilities.list("drop").iter().any(|dropped| dropped == "ALL") {
+        if !capabilities
+            .list("drop")
+            .iter()
+            .any(|dropped| dropped == "ALL")
+        {
             let detail = match capabilities.get("drop") {
-                drop if unset(drop) => "is unset".to_owned(),
+                drop if unset_list(drop) => "is unset".to_owned(),
                 Some(drop) => format!("is {}, without `\"ALL\"`", shown(drop)),
                 None => "is unset".to_owned(),
             };
@@ -42,7 +46,7 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
 fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
     let containers: Vec<_> = fills.containers(pod).collect();
     for container in containers {
-        if unset(container.security_context().at("capabilities").get("drop")) {
+        if unset_list(container.security_context().at("capabilities").get("drop")) {
             fills.set(container.path(PATH), json!(["ALL"]));
         }
     }

@@ -24,7 +24,9 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
         for (index, capability) in added.iter().enumerate() {
             if !is_allowed(capability, context) {
                 findings.add(
-                    container.path("securityContext.capabilities.add").index(index),
+                    container
+                        .path("securityContext.capabilities.add")
+                        .index(index),
                     format!("adds {}", shown(capability)),
                 );
             }
@@ -34,7 +36,13 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
 
 /// Runtimes fold case and strip `CAP_`, so `cap_sys_admin` is on no list that `SYS_ADMIN` is not.
 fn is_allowed(capability: &Value, context: &Context<'_>) -> bool {
-    let Some(written) = capability.as_str() else { return false };
+    let Some(written) = capability.as_str() else {
+        return false;
+    };
     let canonical = Capability::canonical(written);
-    context.rules.allowed_capabilities.iter().any(|allowed| allowed.as_str() == canonical)
+    context
+        .rules
+        .allowed_capabilities
+        .iter()
+        .any(|allowed| allowed.as_str() == canonical)
 }

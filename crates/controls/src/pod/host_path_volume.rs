@@ -19,8 +19,13 @@ pub(crate) const CONTROL: Control = Control {
 fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     for volume in pod.volumes() {
         if let Some(source) = volume.fields().get("hostPath") {
-            let detail = source.get("path").map(|path| format!("mounts {}", crate::context::shown(path)));
-            findings.add(volume.path("hostPath"), detail.unwrap_or_else(|| is(source)));
+            let detail = source
+                .get("path")
+                .map(|path| format!("mounts {}", crate::context::shown(path)));
+            findings.add(
+                volume.path("hostPath"),
+                detail.unwrap_or_else(|| is(source)),
+            );
         }
     }
 }

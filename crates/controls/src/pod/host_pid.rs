@@ -18,11 +18,15 @@ pub(crate) const CONTROL: Control = Control {
 };
 
 fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
-    for (field, path) in
-        [("hostPID", "spec.hostPID"), ("shareProcessNamespace", "spec.shareProcessNamespace")]
-    {
+    for (field, path) in [
+        ("hostPID", "spec.hostPID"),
+        ("shareProcessNamespace", "spec.shareProcessNamespace"),
+    ] {
         if pod.spec().flag(field) {
-            findings.add(pod.path(path), pod.spec().get(field).map(is).unwrap_or_default());
+            findings.add(
+                pod.path(path),
+                pod.spec().get(field).map(is).unwrap_or_default(),
+            );
         }
     }
 }

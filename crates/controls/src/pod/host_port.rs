@@ -27,7 +27,10 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
                 } else {
                     is(port)
                 };
-                findings.add(container.path("ports").index(index).then("hostPort"), detail);
+                findings.add(
+                    container.path("ports").index(index).then("hostPort"),
+                    detail,
+                );
             }
         }
     }

@@ -36,7 +36,10 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
 }
 
 fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
-    let containers: Vec<_> = fills.containers(pod).filter(|c| !must_escalate(*c)).collect();
+    let containers: Vec<_> = fills
+        .containers(pod)
+        .filter(|c| !must_escalate(*c))
+        .collect();
     for container in containers {
         fills.set(container.path(PATH), Value::Bool(false));
     }
@@ -47,5 +50,9 @@ fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
 fn must_escalate(container: Container<'_>) -> bool {
     let context = container.security_context();
     context.flag("privileged")
-        || context.at("capabilities").list("add").iter().any(|cap| cap == "CAP_SYS_ADMIN")
+        || context
+            .at("capabilities")
+            .list("add")
+            .iter()
+            .any(|cap| cap == "CAP_SYS_ADMIN")
 }

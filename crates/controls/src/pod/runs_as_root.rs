@@ -26,7 +26,12 @@ pub(crate) const CONTROL: Control = Control {
 fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     let whole = pod.security_context();
     let path = || pod.path("spec.securityContext");
-    ids(whole, &["runAsUser", "runAsGroup", "fsGroup"], path, findings);
+    ids(
+        whole,
+        &["runAsUser", "runAsGroup", "fsGroup"],
+        path,
+        findings,
+    );
     for (index, group) in whole.list("supplementalGroups").iter().enumerate() {
         if is_root(group) {
             findings.add(path().then("supplementalGroups").index(index), is(group));
@@ -60,7 +65,10 @@ fn ids(
 /// A security context that allows root in so many words. The pod's counts even where each
 /// container overrides it: an ephemeral container of tomorrow would inherit it.
 fn root_allowed(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Findings) {
-    if let Some(value) = context.get(NON_ROOT).filter(|value| **value != Value::Bool(true)) {
+    if let Some(value) = context
+        .get(NON_ROOT)
+        .filter(|value| **value != Value::Bool(true))
+    {
         findings.add(path().then(NON_ROOT), is(value));
     }
     let user = context.at("windowsOptions").get("runAsUserName");
@@ -71,11 +79,18 @@ fn root_allowed(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mu
 
 /// Windows names users, folds their case, and takes a domain before a backslash.
 fn is_windows_root(user: &Value) -> bool {
-    let Some(user) = user.as_str() else { return true };
+    let Some(user) = user.as_str() else {
+        return true;
+    };
     let name = user.rsplit('\\').next().unwrap_or_default().trim();
-    ["ContainerAdministrator", "Administrator", "SYSTEM", "LocalSystem"]
-        .iter()
-        .any(|root| root.eq_ignore_ascii_case(name))
+    [
+        "ContainerAdministrator",
+        "Administrator",
+        "SYSTEM",
+        "LocalSystem",
+    ]
+    .iter()
+    .any(|root| root.eq_ignore_ascii_case(name))
 }
 
 fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
@@ -90,7 +105,11 @@ mod tests {
 
     #[test]
     fn windows_has_more_than_one_root() {
-        for root in ["ContainerAdministrator", "containeradministrator", r"NT AUTHORITY\SYSTEM"] {
+        for root in [
+            "ContainerAdministrator",
+            "containeradministrator",
+            r"NT AUTHORITY\SYSTEM",
+        ] {
             assert!(is_windows_root(&json!(root)), "{root}");
         }
         assert!(is_windows_root(&json!(0)));

@@ -30,7 +30,11 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     if !runs_on_linux(pod) {
         return findings.add(pod.path(OS), NOT_LINUX);
     }
-    chosen(pod.security_context(), || pod.path("spec.securityContext"), findings);
+    chosen(
+        pod.security_context(),
+        || pod.path("spec.securityContext"),
+        findings,
+    );
     for container in pod.containers() {
         let own = container.security_context();
         chosen(own, || container.path("securityContext"), findings);
@@ -47,10 +51,15 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
 /// A profile that somebody chose. The pod's counts even where each container overrides it: an
 /// ephemeral container of tomorrow would inherit it.
 fn chosen(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Findings) {
-    let Some(profile) = context.get(FIELD) else { return };
+    let Some(profile) = context.get(FIELD) else {
+        return;
+    };
     let kind = Fields::of(Some(profile)).get("type");
     if kind.and_then(Value::as_str) != Some("RuntimeDefault") {
-        let detail = kind.map_or_else(|| "is unset".to_owned(), |kind| format!("is {}", shown(kind)));
+        let detail = kind.map_or_else(
+            || "is unset".to_owned(),
+            |kind| format!("is {}", shown(kind)),
+        );
         findings.add(path().then(FIELD).then("type"), detail);
     }
 }
@@ -64,8 +73,11 @@ fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
 /// An old annotation that chooses another profile: the API server would refuse a mended pod in
 /// words that do not say who mended it.
 fn contradiction<'a>(pod: &Pod<'a>) -> Option<(&'a str, &'a Value)> {
-    pod.metadata().at("annotations").iter().find(|(key, value)| {
-        let about_seccomp = *key == POD_ANNOTATION || key.starts_with(CONTAINER_ANNOTATION);
-        about_seccomp && !matches!(value.as_str(), Some("runtime/default" | "docker/default"))
-    })
+    pod.metadata()
+        .at("annotations")
+        .iter()
+        .find(|(key, value)| {
+            let about_seccomp = *key == POD_ANNOTATION || key.starts_with(CONTAINER_ANNOTATION);
+            about_seccomp && !matches!(value.as_str(), Some("runtime/default" | "docker/default"))
+        })
 }

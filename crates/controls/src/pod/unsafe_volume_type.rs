@@ -37,7 +37,10 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     for volume in pod.volumes() {
         for source in volume.sources().filter(|source| *source != HOST_PATH) {
             if !SAFE.contains(&source) {
-                findings.add(volume.source_path(source), "is no kind of volume that is allowed");
+                findings.add(
+                    volume.source_path(source),
+                    "is no kind of volume that is allowed",
+                );
             } else if let Some(value) = volume.fields().get(source).filter(|v| !v.is_object()) {
                 findings.add(volume.source_path(source), is(value));
             }

@@ -1,0 +1,232 @@
+//! What the API server does with an object: it is mended, then judged.
+
+use std::collections::BTreeSet;
+
+use bulkhead_controls::carriers::{CARRIERS, Carrier};
+use bulkhead_controls::{Unjudged, judge, mend};
+use bulkhead_model::{AdmissionRequest, Capability, Finding, Operation, TenantRules, UserInfo};
+use serde_json::{Value, json};
+
+pub fn strict() -> TenantRules {
+    serde_json::from_value(json!({"tenant": "acme", "uid": "u-1", "profile": "Strict"})).unwrap()
+}
+
+pub fn carrier(kind: &str) -> Option<&'static Carrier> {
+    CARRIERS.iter().find(|carrier| carrier.kind == kind)
+}
+
+/// The request that makes an object.
+pub fn create(object: Value) -> AdmissionRequest {
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    let api = object["apiVersion"].as_str().unwrap_or_default();
+    let (group, version) = api.split_once('/').unwrap_or(("", api));
+    let resource = carrier(&kind).map_or("others", |carrier| carrier.resource);
+    serde_json::from_value(json!({
+        "uid": "1", "operation": "CREATE", "namespace": "acme-dev",
+        "kind": {"group": group, "version": version, "kind": kind},
+        "resource": {"group": group, "version": version, "resource": resource},
+        "object": object,
+    }))
+    .unwrap()
+}
+
+/// The request that turns one object into another.
+pub fn update(old: Value, new: Value, subresource: Option<&str>) -> AdmissionRequest {
+    AdmissionRequest {
+        operation: Operation::Update,
+        sub_resource: subresource.map(str::to_owned),
+        old_object: Some(old),
+        ..create(new)
+    }
+}
+
+pub fn admit(mut request: AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
+    if let Some(mended) = mend(&request, rules) {
+        request.object = Some(mended);
+    }
+    judge(&request, rules)
+}
+
+pub fn names(findings: &[Finding]) -> BTreeSet<&'static str> {
+    findings.iter().map(|finding| finding.control).collect()
+}
+
+pub fn pod(spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec})
+}
+
+#[test]
+fn a_capability_that_the_tenant_is_allowed_passes_in_any_spelling() {
+    let mut rules = strict();
+    rules
+        .allowed_capabilities
+        .insert(Capability::parse("NET_BIND_SERVICE").unwrap());
+    for (capability, allowed) in [
+        ("NET_BIND_SERVICE", true),
+        ("cap_net_bind_service", true),
+        ("NET_RAW", false),
+        ("ALL", false),
+    ] {
+        let pod = pod(json!({"containers": [
+            {"name": "c", "securityContext": {"capabilities": {"add": [capability]}}},
+        ]}));
+        let findings = admit(create(pod), &rules).unwrap();
+        assert_eq!(findings.is_empty(), allowed, "{capability}: {findings:?}");
+    }
+}
+
+#[test]
+fn only_pods_are_mended_and_only_when_they_are_made() {
+    let bare = pod(json!({"containers": [{"name": "c"}]}));
+    assert!(mend(&create(bare.clone()), &strict()).is_some());
+    for sub in [
+        None,
+        Some("resize"),
+        Some("status"),
+        Some("ephemeralcontainers"),
+    ] {
+        assert_eq!(
+            mend(&update(bare.clone(), bare.clone(), sub), &strict()),
+            None,
+            "{sub:?}"
+        );
+    }
+    let template = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
+    });
+    assert_eq!(mend(&create(template.clone()), &strict()), None);
+    assert_eq!(admit(create(template), &strict()), Ok(vec![]));
+    // A pod that came before us is no better for being old.
+    let findings = admit(update(bare.clone(), bare, None), &strict()).unwrap();
+    assert_eq!(
+        names(&findings),
+        BTreeSet::from([
+            "capabilities-kept",
+            "privilege-escalation",
+            "runs-as-root",
+            "seccomp-unconfined",
+        ])
+    );
+}
+
+#[test]
+fn an_ephemeral_container_is_mended_as_it_joins_and_not_later() {
+    let with = |ephemeral: Value| {
+        pod(json!({"containers": [{"name": "c"}], "ephemeralContainers": ephemeral}))
+    };
+    let (old, new) = (json!({"name": "old"}), json!({"name": "new"}));
+    let request = update(
+        with(json!([old])),
+        with(json!([new, old])),
+        Some("ephemeralcontainers"),
+    );
+    let mended = mend(&request, &strict()).unwrap();
+    assert_eq!(
+        mended["spec"],
+        json!({
+            "containers": [{"name": "c"}],
+            "ephemeralContainers": [
+                {"name": "new", "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "capabilities": {"drop": ["ALL"]},
+                    "runAsNonRoot": true,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                }},
+                {"name": "old"},
+            ],
+        })
+    );
+}
+
+#[test]
+fn what_no_rule_covers_is_an_error_and_no_pass() {
+    let bare = pod(json!({"containers": []}));
+    let change = |change: &dyn Fn(&mut AdmissionRequest)| {
+        let mut request = create(bare.clone());
+        change(&mut request);
+        judge(&request, &strict()).unwrap_err().to_string()
+    };
+    for (error, expect) in [
+        (
+            change(&|r| r.sub_resource = Some("status".into())),
+            "no rule covers Pod of `v1`, subresource `status`",
+        ),
+        (
+            change(&|r| r.kind.kind = "Pad".into()),
+            "no rule covers Pad of `v1`",
+        ),
+        (
+            change(&|r| r.kind.version = "v2".into()),
+            "no rule covers Pod of `v2`",
+        ),
+        (
+            change(&|r| r.kind.group = "apps".into()),
+            "no rule covers Pod of `apps/v1`",
+        ),
+        (
+            change(&|r| r.resource.resource = "pads".into()),
+            "no rule covers Pod of `v1`",
+        ),
+        (
+            change(&|r| r.operation = Operation::Delete),
+            "only CREATE and UPDATE are judged, not DELETE",
+        ),
+        (
+            change(&|r| r.object = None),
+            "the request carries no object",
+        ),
+        (
+            change(&|r| r.object = Some(Value::Null)),
+            "the request carries no object",
+        ),
+        (
+            change(&|r| r.object = Some(json!("pod"))),
+            "the object itself must be of type object",
+        ),
+        (
+            change(&|r| r.object = Some(json!({}))),
+            "`spec` must be there and be of type object",
+        ),
+        (
+            change(&|r| r.object.as_mut().unwrap()["spec"]["containers"] = json!({"a": {}})),
+            "`spec.containers` must be of type list",
+        ),
+        (
+            change(&|r| r.object.as_mut().unwrap()["spec"]["initContainers"] = json!([{}, null])),
+            "`spec.initContainers[1]` must be of type object",
+        ),
+    ] {
+        assert_eq!(error, expect);
+    }
+}
+
+#[test]
+fn a_claim_keeps_the_volume_that_the_cluster_chose_for_it() {
+    let claim = |volume: Value| json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": {"volumeName": volume}});
+    let by = |user: &str, old: Value, new: Value| {
+        let mut request = update(claim(old), claim(new), None);
+        request.user_info = UserInfo {
+            username: user.into(),
+            groups: vec![],
+        };
+        admit(request, &strict()).unwrap().is_empty()
+    };
+    let tenant = "bulkhead:tenant:acme:admin";
+    let binder = "system:serviceaccount:kube-system:persistent-volume-binder";
+    assert!(by(binder, Value::Null, json!("pv-1")));
+    assert!(by(
+        "system:kube-controller-manager",
+        json!(""),
+        json!("pv-1")
+    ));
+    assert!(by(tenant, json!("pv-1"), json!("pv-1")));
+    assert!(by(tenant, Value::Null, json!("")));
+    assert!(!by(tenant, Value::Null, json!("pv-1")));
+    assert!(!by(tenant, json!("pv-1"), json!("pv-2")));
+    assert!(!by(
+        "system:serviceaccount:acme-dev:persistent-volume-binder",
+        Value::Null,
+        json!("pv-1")
+    ));
+}

@@ -1,0 +1,17 @@
+//! The controls as their users see them: pages, corpora, denials, and what must hold of all.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests say what is wrong by panicking, as tests do"
+)]
+
+mod admission;
+mod corpora;
+mod odd_types;
+mod pages;
+mod properties;
+mod registry;
+mod texts;
+mod yaml;

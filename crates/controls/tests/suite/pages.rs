@@ -1,0 +1,138 @@
+//! Every YAML block of every page is a test. `# error: NAME` stands on the lines that are wrong,
+//! and on no other; a block without a mark passes every rule; `before` is mended into `after`.
+
+use std::collections::BTreeSet;
+
+use bulkhead_controls::{Control, REGISTRY, Rule, Unjudged, judge, mend};
+use bulkhead_model::AdmissionRequest;
+use serde_json::json;
+
+use crate::admission::{admit, create, strict, update};
+use crate::yaml::Manifest;
+
+pub struct Block {
+    /// `before`, `after`, or empty.
+    pub role: String,
+    /// The subresource that the block comes through.
+    pub subresource: Option<String>,
+    pub text: String,
+    /// Line and control of each mark.
+    pub marks: BTreeSet<(usize, String)>,
+}
+
+impl Block {
+    pub fn manifest(&self) -> Manifest {
+        Manifest::parse(&self.text)
+    }
+
+    pub fn request(&self) -> AdmissionRequest {
+        let object = self.manifest().value;
+        match &self.subresource {
+            None => create(object),
+            Some(name) => {
+                let mut old = object.clone();
+                old["spec"]["ephemeralContainers"] = json!(null);
+                update(old, object, Some(name))
+            }
+        }
+    }
+}
+
+pub fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(info) = line.strip_prefix("```") else {
+            continue;
+        };
+        let mut words = info.split(' ');
+        assert_eq!(words.next(), Some("yaml"), "a page holds YAML only: {line}");
+        let mut block = Block {
+            role: String::new(),
+            subresource: None,
+            text: String::new(),
+            marks: BTreeSet::new(),
+        };
+        for word in words {
+            match word.split_once('/') {
+                Some(("pods", name)) => block.subresource = Some(name.into()),
+                _ => block.role = word.into(),
+            }
+        }
+        for (number, line) in lines.by_ref().take_while(|line| *line != "```").enumerate() {
+            for name in line
+                .split_once("# error: ")
+                .into_iter()
+                .flat_map(|(_, n)| n.split(", "))
+            {
+                block.marks.insert((number + 1, name.to_owned()));
+            }
+            block.text.push_str(line);
+            block.text.push('\n');
+        }
+        blocks.push(block);
+    }
+    blocks
+}
+
+/// Guards judge inside the API server, so here their wrong blocks only have to be marked right.
+fn is_guards_refusal(control: &Control, block: &Block) -> bool {
+    matches!(control.rule, Rule::Guard) && !block.marks.is_empty()
+}
+
+#[test]
+fn every_block_is_judged_as_it_is_marked() {
+    for control in REGISTRY {
+        for block in blocks(control.page) {
+            let manifest = block.manifest();
+            if is_guards_refusal(control, &block) {
+                assert!(block.marks.iter().all(|(_, name)| name == control.name));
+                continue;
+            }
+            if block.role == "before" {
+                continue;
+            }
+            let findings = match admit(block.request(), &strict()) {
+                Ok(findings) => findings,
+                // A passing block of a guard's page may show what no rule looks at.
+                Err(Unjudged::UnknownKind { .. }) if matches!(control.rule, Rule::Guard) => {
+                    continue;
+                }
+                Err(error) => panic!("{}: {error}\n{}", control.name, block.text),
+            };
+            let found: BTreeSet<(usize, String)> = findings
+                .iter()
+                .map(|finding| (manifest.line(&finding.path), finding.control.to_owned()))
+                .collect();
+            assert_eq!(
+                found, block.marks,
+                "{}: {findings:#?}\n{}",
+                control.name, block.text
+            );
+        }
+    }
+}
+
+#[test]
+fn every_before_is_mended_into_its_after() {
+    for control in REGISTRY {
+        let blocks = blocks(control.page);
+        for (index, before) in blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| b.role == "before")
+        {
+            let after = &blocks[index + 1];
+            assert_eq!(after.role, "after", "{}", control.name);
+            let mended = mend(&before.request(), &strict());
+            assert_eq!(mended, Some(after.manifest().value), "{}", control.name);
+            assert_eq!(mend(&after.request(), &strict()), None, "{}", control.name);
+            let unmended = judge(&before.request(), &strict()).unwrap();
+            assert!(
+                unmended.iter().any(|f| f.control == control.name),
+                "{}",
+                control.name
+            );
+        }
+    }
+}
