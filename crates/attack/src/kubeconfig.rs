@@ -56,6 +56,19 @@ pub(crate) struct Server {
     pub(crate) roots: RootCertStore,
 }
 
+impl Server {
+    pub(crate) fn new(address: &str, authorities: &[u8]) -> Result<Self, WireError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(authorities) {
+            roots.add(certificate)?;
+        }
+        let bad = || WireError::Address(address.to_owned());
+        let (host, _) = address.rsplit_once(':').ok_or_else(bad)?;
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| bad())?;
+        Ok(Self { address: address.to_owned(), name, roots })
+    }
+}
+
 /// The current context of a kubeconfig.
 pub struct Kubeconfig {
     pub(crate) server: Arc<Server>,
@@ -172,20 +185,9 @@ impl Kubeconfig {
             cluster.certificate_authority,
         )?
         .ok_or_else(|| bad("certificate-authority", "must be there"))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&authority) {
-            roots.add(certificate).map_err(WireError::from)?;
-        }
-        let address = cluster
-            .server
-            .strip_prefix("https://")
-            .map(|a| a.trim_end_matches('/').to_owned());
+        let address = cluster.server.strip_prefix("https://");
         let address = address.ok_or_else(|| bad("server", "must start with `https://`"))?;
-        let host = address
-            .rsplit_once(':')
-            .map_or(address.as_str(), |(host, _)| host);
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
-        let name = name.map_err(|_| bad("server", "must name a host"))?;
+        let server = Server::new(address.trim_end_matches('/'), &authority)?;
 
         let chain = blob(user.client_certificate_data, user.client_certificate)?;
         let key = blob(user.client_key_data, user.client_key)?;
@@ -199,11 +201,7 @@ impl Kubeconfig {
             }
         };
         Ok(Self {
-            server: Arc::new(Server {
-                address,
-                name,
-                roots,
-            }),
+            server: Arc::new(server),
             chain: chain.map(|pem| certificates(&pem)).unwrap_or_default(),
             key: key.map_err(|_| bad("client-key", "must be a private key in PEM"))?,
             token,

@@ -98,7 +98,7 @@ pub(super) fn techniques() -> Vec<Technique> {
             "Asks the gateway without any credential.",
             Gateway,
             Credential::None,
-            gateway(),
+            Expected::new(Layer::Gateway, 401, "give a client certificate"),
         ),
         technique(
             "no-member-at-gateway",

@@ -33,6 +33,9 @@ pub enum WireError {
     /// The connection broke, or TLS failed.
     #[error("the connection failed: {0}")]
     Io(#[source] io::Error),
+    /// Not `host:port`.
+    #[error("`{0}` is not an address: expected `host:port`")]
+    Address(String),
     /// The certificate or key is of no use to TLS.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -75,6 +78,15 @@ pub struct Client {
 }
 
 impl Client {
+    /// A client without credential of the server at `host:port`, which must show a certificate of
+    /// one of these authorities (PEM).
+    ///
+    /// # Errors
+    /// If the authorities or the address are of no use.
+    pub fn anonymous(address: &str, authorities: &[u8]) -> Result<Self, WireError> {
+        Self::new(Arc::new(Server::new(address, authorities)?), None)
+    }
+
     /// A client that shows a certificate, or none.
     ///
     /// # Errors
