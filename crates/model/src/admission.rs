@@ -118,7 +118,8 @@ pub enum ReviewError {
 /// with a request, or the request lacks a field.
 pub fn parse_review(body: &[u8]) -> Result<AdmissionRequest, ReviewError> {
     let mut review = crate::json::parse(body)?;
-    let is = |field: &str, expected: &str| review.get(field).and_then(Value::as_str) == Some(expected);
+    let is =
+        |field: &str, expected: &str| review.get(field).and_then(Value::as_str) == Some(expected);
     if !is("apiVersion", "admission.k8s.io/v1") || !is("kind", "AdmissionReview") {
         return Err(ReviewError::Shape(
             "`apiVersion` and `kind` must be `admission.k8s.io/v1` and `AdmissionReview`".into(),
@@ -175,7 +176,10 @@ mod tests {
         ] {
             let mut bad = review();
             *bad.pointer_mut(pointer).unwrap() = value;
-            assert!(parse_review(bad.to_string().as_bytes()).is_err(), "{pointer}");
+            assert!(
+                parse_review(bad.to_string().as_bytes()).is_err(),
+                "{pointer}"
+            );
         }
     }
 }

@@ -28,7 +28,10 @@ impl FieldPath {
     #[must_use]
     pub fn then(mut self, dotted: &'static str) -> Self {
         self.0.extend(
-            dotted.split('.').filter(|s| !s.is_empty()).map(|s| Segment::Key(Cow::Borrowed(s))),
+            dotted
+                .split('.')
+                .filter(|s| !s.is_empty())
+                .map(|s| Segment::Key(Cow::Borrowed(s))),
         );
         self
     }
@@ -71,7 +74,10 @@ impl FieldPath {
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = |key: &str| {
-            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            !key.is_empty()
+                && key
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         };
         for (i, segment) in self.0.iter().enumerate() {
             match segment {
@@ -106,9 +112,17 @@ mod tests {
 
     #[test]
     fn paths_print_and_point() {
-        let path = FieldPath::of("spec.containers").index(2).then("securityContext.privileged");
-        assert_eq!(path.to_string(), "spec.containers[2].securityContext.privileged");
-        assert_eq!(path.pointer(), "/spec/containers/2/securityContext/privileged");
+        let path = FieldPath::of("spec.containers")
+            .index(2)
+            .then("securityContext.privileged");
+        assert_eq!(
+            path.to_string(),
+            "spec.containers[2].securityContext.privileged"
+        );
+        assert_eq!(
+            path.pointer(),
+            "/spec/containers/2/securityContext/privileged"
+        );
         let path = FieldPath::of("metadata.annotations").key("a.b/c~d");
         assert_eq!(path.to_string(), r#"metadata.annotations["a.b/c~d"]"#);
         assert_eq!(path.pointer(), "/metadata/annotations/a.b~1c~0d");

@@ -1,9 +1,12 @@
 //! JSON from untrusted hands. A duplicate key is refused: the API server merges such objects,
-//! other parsers take the last, and what two readers read differently cannot be judged.
+//! other parsers take the last, and what two readers read differently cannot be judged. So is a
+//! number that would lose digits, because it would be forwarded without them.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 use serde_json::{Map, Number, Value};
 
 /// Why bytes are not JSON that we take.
@@ -45,7 +48,7 @@ impl<'de> Visitor<'de> for Strict {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+        f.write_str("JSON whose numbers fit 64 bits")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -65,7 +68,12 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<Value, E> {
-        Number::from_f64(v).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+        // An integer beyond 64 bits arrives here as well, and has lost its last digits.
+        let exact = v.fract() != 0.0 || v.abs() < 9_007_199_254_740_992.0;
+        Number::from_f64(v)
+            .filter(|_| exact)
+            .map(Value::Number)
+            .ok_or_else(|| E::invalid_value(Unexpected::Float(v), &self))
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Value, E> {
@@ -115,6 +123,28 @@ mod tests {
             assert!(error.starts_with("line 1, column "), "{error}");
         }
         assert!(parse(br#"{"a":{"b":1},"b":{"a":1}}"#).is_ok());
+    }
+
+    #[test]
+    fn numbers_that_would_lose_digits_are_refused() {
+        for bad in [
+            "123456789012345678901234567890",
+            "-123456789012345678901",
+            "1e400",
+        ] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        for good in [
+            "18446744073709551615",
+            "-9223372036854775808",
+            "-1.5",
+            "1e3",
+        ] {
+            assert_eq!(
+                parse(good.as_bytes()).unwrap(),
+                serde_json::from_str::<Value>(good).unwrap()
+            );
+        }
     }
 
     #[test]

@@ -162,7 +162,10 @@ impl ServiceAccountRef {
     fn split(input: &str, separator: char) -> Option<Self> {
         let (namespace, name) = input.split_once(separator)?;
         let namespace = NamespaceName::parse(namespace).ok()?;
-        is_dns_subdomain(name).then(|| Self { namespace, name: name.to_owned() })
+        is_dns_subdomain(name).then(|| Self {
+            namespace,
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -186,14 +189,25 @@ impl SyntheticUser {
     /// Reads a user name of the synthetic form.
     #[must_use]
     pub fn parse(username: &str) -> Option<Self> {
-        let (tenant, role) = username.strip_prefix(labels::SYNTHETIC_PREFIX)?.split_once(':')?;
-        Some(Self { tenant: TenantName::parse(tenant).ok()?, role: RoleName::parse(role).ok()? })
+        let (tenant, role) = username
+            .strip_prefix(labels::SYNTHETIC_PREFIX)?
+            .split_once(':')?;
+        Some(Self {
+            tenant: TenantName::parse(tenant).ok()?,
+            role: RoleName::parse(role).ok()?,
+        })
     }
 }
 
 impl fmt::Display for SyntheticUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}:{}", labels::SYNTHETIC_PREFIX, self.tenant, self.role)
+        write!(
+            f,
+            "{}{}:{}",
+            labels::SYNTHETIC_PREFIX,
+            self.tenant,
+            self.role
+        )
     }
 }
 
@@ -207,7 +221,18 @@ mod tests {
             assert!(NamespaceName::parse(good).is_ok(), "{good}");
         }
         let long = "a".repeat(64);
-        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "a/b", "ä", "a\n", long.as_str()] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a.b",
+            "a_b",
+            "a/b",
+            "ä",
+            "a\n",
+            long.as_str(),
+        ] {
             assert!(NamespaceName::parse(bad).is_err(), "{bad:?}");
         }
     }
@@ -236,7 +261,12 @@ mod tests {
     fn synthetic_users_are_read_strictly() {
         let user = SyntheticUser::parse("bulkhead:tenant:acme:admin").unwrap();
         assert_eq!(user.to_string(), "bulkhead:tenant:acme:admin");
-        for bad in ["bulkhead:tenant:acme", "bulkhead:tenant::admin", "bulkhead:tenant:acme:a:b", "system:admin"] {
+        for bad in [
+            "bulkhead:tenant:acme",
+            "bulkhead:tenant::admin",
+            "bulkhead:tenant:acme:a:b",
+            "system:admin",
+        ] {
             assert_eq!(SyntheticUser::parse(bad), None, "{bad}");
         }
     }

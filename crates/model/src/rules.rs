@@ -45,7 +45,9 @@ impl Capability {
     #[must_use]
     pub fn canonical(written: &str) -> String {
         let upper = written.trim().to_ascii_uppercase();
-        upper.strip_prefix("CAP_").map_or(upper.clone(), str::to_owned)
+        upper
+            .strip_prefix("CAP_")
+            .map_or(upper.clone(), str::to_owned)
     }
 
     /// Reads a capability that a tenant may be allowed.
@@ -55,7 +57,9 @@ impl Capability {
     pub fn parse(input: &str) -> Result<Self, NameError> {
         let well_formed = !input.is_empty()
             && !input.starts_with("CAP_")
-            && input.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+            && input
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if well_formed && !Self::NEVER.contains(&input) {
             Ok(Self(input.to_owned()))
         } else {
@@ -99,7 +103,13 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_capability_is_one() {
-        for spelling in ["SYS_ADMIN", "sys_admin", "CAP_SYS_ADMIN", "cap_sys_admin", " Sys_Admin "] {
+        for spelling in [
+            "SYS_ADMIN",
+            "sys_admin",
+            "CAP_SYS_ADMIN",
+            "cap_sys_admin",
+            " Sys_Admin ",
+        ] {
             assert_eq!(Capability::canonical(spelling), "SYS_ADMIN");
         }
     }

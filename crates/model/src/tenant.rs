@@ -51,14 +51,21 @@ impl Tenant {
     /// The synthetic user that stands for a role of this tenant.
     #[must_use]
     pub fn user(&self, role: &Role) -> SyntheticUser {
-        SyntheticUser { tenant: self.name.clone(), role: role.name() }
+        SyntheticUser {
+            tenant: self.name.clone(),
+            role: role.name(),
+        }
     }
 
     /// Every role that this tenant has, the built-in ones first.
     pub fn all_roles(&self) -> impl Iterator<Item = Role> + '_ {
         [Role::Admin, Role::Developer, Role::Viewer]
             .into_iter()
-            .chain(self.roles.iter().map(|role| Role::Custom(role.name.clone())))
+            .chain(
+                self.roles
+                    .iter()
+                    .map(|role| Role::Custom(role.name.clone())),
+            )
     }
 
     /// Whether a namespace of this name may be this tenant's.
@@ -228,8 +235,10 @@ mod tests {
 
     #[test]
     fn builtin_roles_have_names() {
-        let names: Vec<String> =
-            tenant(vec![]).all_roles().map(|role| role.name().to_string()).collect();
+        let names: Vec<String> = tenant(vec![])
+            .all_roles()
+            .map(|role| role.name().to_string())
+            .collect();
         assert_eq!(names, ["admin", "developer", "viewer"]);
     }
 
@@ -244,9 +253,14 @@ mod tests {
             acme.role_of(&Person::ServiceAccount(&sa("acme-ci/deployer"))),
             Some(Role::Admin)
         );
-        assert_eq!(acme.role_of(&Person::ServiceAccount(&sa("evil/deployer"))), None);
-        let lookalike =
-            Person::User { name: "system:serviceaccount:acme-ci:deployer", groups: &[] };
+        assert_eq!(
+            acme.role_of(&Person::ServiceAccount(&sa("evil/deployer"))),
+            None
+        );
+        let lookalike = Person::User {
+            name: "system:serviceaccount:acme-ci:deployer",
+            groups: &[],
+        };
         assert_eq!(acme.role_of(&lookalike), None);
     }
 
@@ -254,15 +268,36 @@ mod tests {
     fn the_strongest_role_wins() {
         let user = || Subject::User("alice".into());
         let acme = tenant(vec![
-            Member { subject: user(), role: Role::Viewer },
-            Member { subject: Subject::Group("ops".into()), role: Role::Admin },
+            Member {
+                subject: user(),
+                role: Role::Viewer,
+            },
+            Member {
+                subject: Subject::Group("ops".into()),
+                role: Role::Admin,
+            },
         ]);
         let groups = ["ops".to_owned()];
         assert_eq!(
-            acme.role_of(&Person::User { name: "alice", groups: &groups }),
+            acme.role_of(&Person::User {
+                name: "alice",
+                groups: &groups
+            }),
             Some(Role::Admin)
         );
-        assert_eq!(acme.role_of(&Person::User { name: "alice", groups: &[] }), Some(Role::Viewer));
-        assert_eq!(acme.role_of(&Person::User { name: "bob", groups: &[] }), None);
+        assert_eq!(
+            acme.role_of(&Person::User {
+                name: "alice",
+                groups: &[]
+            }),
+            Some(Role::Viewer)
+        );
+        assert_eq!(
+            acme.role_of(&Person::User {
+                name: "bob",
+                groups: &[]
+            }),
+            None
+        );
     }
 }

@@ -87,7 +87,7 @@ pub enum Problem {
     IntOrString,
     /// Embedded JSON that does not parse, or that two readers could read differently.
     #[error("expected JSON without duplicate keys and with numbers that fit 64 bits")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] bulkhead_model::json::JsonError),
     /// Messages nested too deeply.
     #[error("expected at most {} levels", crate::object::MAX_DEPTH)]
     Depth,

@@ -27,7 +27,6 @@
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod embedded;
 mod error;
 mod object;
 mod scalar;

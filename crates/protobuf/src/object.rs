@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::embedded;
 use crate::error::{At, Problem};
 use crate::scalar;
 use crate::table::{Absence, Field, Kind, Shape, Table};
@@ -162,7 +161,7 @@ impl<'t> Decoder<'t> {
                 };
                 let raw = raw.bytes()?;
                 self.charge(raw.len() / 8)?;
-                Ok(embedded::parse(raw)?)
+                Ok(bulkhead_model::json::parse(raw)?)
             }
             Kind::StringList => self.string_list(payload.bytes()?),
             Kind::Message(name) => {

@@ -72,7 +72,8 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>> {
         files.insert(format!("docs/controls/{name}"), text);
     }
     files.insert("docs/cli.md".into(), bulkhead_cli::reference());
-    files.insert("crates/protobuf/src/table.json".into(), protobuf_table(root)?);
+    files.insert("crates/protobuf/src/table.json".into(), from_go(root, &[])?);
+    files.insert("crates/protobuf/tests/fixtures.jsonl".into(), from_go(root, &["fixtures"])?);
     Ok(files)
 }
 
@@ -90,15 +91,16 @@ fn yaml(objects: &[Value]) -> Result<String> {
     Ok(out)
 }
 
-/// The table of the protobuf decoder, made from Kubernetes' own Go types.
-fn protobuf_table(root: &Path) -> Result<String> {
+/// The protobuf decoder's table, or what its tests compare with, from Kubernetes' own Go types.
+fn from_go(root: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new("go")
         .args(["run", "."])
+        .args(args)
         .current_dir(root.join("crates/protobuf/generate"))
         .output()
-        .context("cannot start `go`, which makes the protobuf table from Kubernetes' types")?;
+        .context("cannot start `go`, which reads Kubernetes' own types for `crates/protobuf`")?;
     if !output.status.success() {
-        bail!("the protobuf table's generator failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("the generator of `crates/protobuf` failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8(output.stdout)?)
 }

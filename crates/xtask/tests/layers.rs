@@ -16,7 +16,7 @@ enum Kind {
 /// Each crate, its kind, and which of ours it may depend on.
 const LAYERS: &[(&str, Kind, &[&str])] = &[
     ("model", Kind::Pure, &[]),
-    ("protobuf", Kind::Pure, &[]),
+    ("protobuf", Kind::Pure, &["model"]),
     ("api", Kind::Pure, &["model"]),
     ("controls", Kind::Pure, &["model"]),
     ("isolation", Kind::Pure, &["model", "api"]),

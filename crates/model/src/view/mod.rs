@@ -52,12 +52,18 @@ impl<'a> Fields<'a> {
     /// A list's elements; none if it is unset or no list.
     #[must_use]
     pub fn list(self, key: &str) -> &'a [Value] {
-        self.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+        self.get(key)
+            .and_then(Value::as_array)
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Keys and values, nulls left out.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        self.0.into_iter().flatten().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.as_str(), v))
+        self.0
+            .into_iter()
+            .flatten()
+            .filter(|(_, v)| !v.is_null())
+            .map(|(k, v)| (k.as_str(), v))
     }
 }
 

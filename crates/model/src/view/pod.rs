@@ -17,8 +17,10 @@ impl<'a> Pod<'a> {
     /// None if there is nothing there.
     #[must_use]
     pub fn find(object: &'a Value, at: &'static str) -> Option<Self> {
-        let value =
-            at.split('.').filter(|s| !s.is_empty()).try_fold(object, |value, key| value.get(key))?;
+        let value = at
+            .split('.')
+            .filter(|s| !s.is_empty())
+            .try_fold(object, |value, key| value.get(key))?;
         (!value.is_null()).then_some(Self { value, at })
     }
 
@@ -53,7 +55,12 @@ impl<'a> Pod<'a> {
                 .list(kind.field())
                 .iter()
                 .enumerate()
-                .map(move |(index, value)| Container { pod: self, kind, index, value })
+                .map(move |(index, value)| Container {
+                    pod: self,
+                    kind,
+                    index,
+                    value,
+                })
         })
     }
 
@@ -63,7 +70,11 @@ impl<'a> Pod<'a> {
             .list("volumes")
             .iter()
             .enumerate()
-            .map(move |(index, value)| Volume { pod: self, index, value })
+            .map(move |(index, value)| Volume {
+                pod: self,
+                index,
+                value,
+            })
     }
 }
 
@@ -122,13 +133,19 @@ impl<'a> Container<'a> {
     /// pod's; whole structs replace each other, as Kubernetes merges them.
     #[must_use]
     pub fn effective(self, key: &str) -> Option<&'a Value> {
-        self.security_context().get(key).or_else(|| self.pod.security_context().get(key))
+        self.security_context()
+            .get(key)
+            .or_else(|| self.pod.security_context().get(key))
     }
 
     /// The path of a field of this container.
     #[must_use]
     pub fn path(self, dotted: &'static str) -> FieldPath {
-        self.pod.path("spec").then(self.kind.field()).index(self.index).then(dotted)
+        self.pod
+            .path("spec")
+            .then(self.kind.field())
+            .index(self.index)
+            .then(dotted)
     }
 
     /// The path of the value that takes effect for a key of the security context: the pod's
@@ -161,7 +178,10 @@ impl<'a> Volume<'a> {
 
     /// The names of its sources, whatever they are: every field but `name`.
     pub fn sources(self) -> impl Iterator<Item = &'a str> {
-        self.fields().iter().map(|(key, _)| key).filter(|key| *key != "name")
+        self.fields()
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| *key != "name")
     }
 
     /// The path of a field of this volume.
@@ -189,8 +209,10 @@ mod tests {
             "initContainers": [{}], "containers": [{}, {}], "ephemeralContainers": [{}],
         }}}});
         let pod = Pod::find(&object, "spec.template").unwrap();
-        let paths: Vec<String> =
-            pod.containers().map(|c| c.path("securityContext").to_string()).collect();
+        let paths: Vec<String> = pod
+            .containers()
+            .map(|c| c.path("securityContext").to_string())
+            .collect();
         assert_eq!(
             paths,
             [
@@ -215,7 +237,10 @@ mod tests {
             c.effective_path("runAsUser").to_string(),
             "spec.containers[0].securityContext.runAsUser"
         );
-        assert_eq!(c.effective("seccompProfile"), Some(&json!({"type": "RuntimeDefault"})));
+        assert_eq!(
+            c.effective("seccompProfile"),
+            Some(&json!({"type": "RuntimeDefault"}))
+        );
         assert_eq!(
             c.effective_path("seccompProfile").to_string(),
             "spec.securityContext.seccompProfile"
@@ -232,6 +257,9 @@ mod tests {
             json!({"spec": {"volumes": [{"name": "v", "quantumDisk": {}, "hostPath": null}]}});
         let volume = Pod::find(&object, "").unwrap().volumes().next().unwrap();
         assert_eq!(volume.sources().collect::<Vec<_>>(), ["quantumDisk"]);
-        assert_eq!(volume.source_path("quantumDisk").to_string(), "spec.volumes[0].quantumDisk");
+        assert_eq!(
+            volume.source_path("quantumDisk").to_string(),
+            "spec.volumes[0].quantumDisk"
+        );
     }
 }
