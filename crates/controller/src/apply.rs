@@ -12,14 +12,24 @@ const AT_ONCE: usize = 8;
 
 /// Does what the plan says. All of it is tried; the first error is the result.
 pub(crate) async fn carry_out(cluster: &Cluster, plan: Plan) -> Result<(), ClusterError> {
-    let applied: Vec<Result<(), ClusterError>> = stream::iter(plan.apply)
+    // A binding may be made only once its role is there to be looked at.
+    let (roles, others) = plan
+        .apply
+        .into_iter()
+        .partition(|object| is_a(object, "Role"));
+    let roles = apply_all(cluster, roles).await;
+    let others = apply_all(cluster, others).await;
+    let pruned = prune(cluster, plan.prune).await;
+    roles.and(others).and(pruned)
+}
+
+async fn apply_all(cluster: &Cluster, objects: Vec<Value>) -> Result<(), ClusterError> {
+    let applied: Vec<Result<(), ClusterError>> = stream::iter(objects)
         .map(|object| async move { apply(cluster, &object).await })
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let pruned = prune(cluster, plan.prune).await;
-    applied.into_iter().collect::<Result<(), _>>()?;
-    pruned
+    applied.into_iter().collect()
 }
 
 /// Deletes objects, each only if it is the one of its UID.
@@ -55,11 +65,19 @@ pub(crate) async fn list(
     Ok(lists.concat())
 }
 
+/// The objects as they are now, each asked for by name: a list would wait until the API server's
+/// cache has caught up with the writes. What is missing is left out.
+pub(crate) async fn read(cluster: &Cluster, wanted: &[Value]) -> Result<Vec<Value>, ClusterError> {
+    let references: Vec<ObjectRef> = wanted.iter().map(ObjectRef::of).collect::<Result<_, _>>()?;
+    let objects = references.iter().map(|reference| cluster.get(reference));
+    Ok(try_join_all(objects).await?.into_iter().flatten().collect())
+}
+
 async fn apply(cluster: &Cluster, object: &Value) -> Result<(), ClusterError> {
     match cluster.apply(object).await {
         // What a binding binds cannot be changed. One of our name that binds something else is
         // not ours, or was changed past recognition: it makes place.
-        Err(error) if error.code() == Some(422) && is_role_binding(object) => {
+        Err(error) if error.code() == Some(422) && is_a(object, "RoleBinding") => {
             tracing::warn!(error = error.chain(), "replacing a RoleBinding");
             cluster
                 .delete(&ObjectRef::of(object)?, &DeleteOptions::default())
@@ -70,6 +88,6 @@ async fn apply(cluster: &Cluster, object: &Value) -> Result<(), ClusterError> {
     }
 }
 
-fn is_role_binding(object: &Value) -> bool {
-    object.get("kind").and_then(Value::as_str) == Some("RoleBinding")
+fn is_a(object: &Value, kind: &str) -> bool {
+    object.get("kind").and_then(Value::as_str) == Some(kind)
 }

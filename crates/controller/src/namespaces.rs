@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead_cluster::{ClusterError, Kind, NamespaceRecord, ObjectRef, TenantRecord};
-use bulkhead_isolation::{namespace_metadata, namespace_objects};
+use bulkhead_isolation::{Metadata, namespace_metadata, namespace_objects};
 use bulkhead_model::{Tenant, labels};
 use futures::try_join;
 use serde_json::{Value, json};
 
-use crate::apply::{carry_out, list, prune};
+use crate::apply::{carry_out, list, prune, read};
 use crate::context::{Context, Key, ReconcileError, ours};
+use crate::decide::metadata;
 use crate::decide::plan::{Plan, difference, plan};
 use crate::decide::standing::{Standing, standing};
 use crate::queue::Outcome;
@@ -159,11 +160,13 @@ async fn isolate(
     let wanted = Wanted::of(tenant, record);
     let mut live = live;
     let objects = wanted.list(context).await?;
-    let (metadata, plan) = wanted.compare(&live, &objects);
-    if metadata.is_some() || !plan.is_empty() {
-        let differences: Vec<&String> = metadata.iter().chain(&plan.differences).collect();
+    let (difference, plan) = wanted.compare(&live, &objects);
+    if difference.is_some() || !plan.is_empty() {
+        let differences: Vec<&String> = difference.iter().chain(&plan.differences).collect();
         tracing::info!(namespace = %record.name, ?differences, "mending");
-        let mended = wanted.mend(context, &live, metadata.is_some(), plan).await;
+        let mended = wanted
+            .mend(context, &live, difference.is_some(), plan)
+            .await;
         let read_back = match mended {
             Ok(()) => wanted.read_back(context).await,
             Err(error) => Err(error.into()),
@@ -201,25 +204,26 @@ async fn open(context: &Context, tenant: &Tenant, live: &Value) -> Result<(), Cl
 struct Wanted<'a> {
     record: &'a NamespaceRecord,
     tenant: &'a Tenant,
-    /// Its metadata, as an object to apply.
+    metadata: Metadata,
+    /// Its metadata as an object, to compare with.
     namespace: Value,
     objects: Vec<Value>,
 }
 
 impl<'a> Wanted<'a> {
     fn of(tenant: &'a Tenant, record: &'a NamespaceRecord) -> Self {
-        let mut metadata = namespace_metadata(tenant);
-        // INVARIANT: what makes a namespace a tenant's is read here and never written.
-        // Adoption is an administrator's act, and so is release.
-        metadata
-            .labels
-            .retain(|key, _| key != labels::TENANT && key != labels::TENANT_UID);
+        let metadata = namespace_metadata(tenant);
         Self {
             record,
             tenant,
             namespace: metadata.namespace(&record.name),
+            metadata,
             objects: namespace_objects(tenant, &record.name),
         }
+    }
+
+    fn reference(&self) -> ObjectRef {
+        ObjectRef::cluster(Kind::namespace(), self.record.name.as_str())
     }
 
     async fn list(&self, context: &Context) -> Result<Vec<Value>, ClusterError> {
@@ -243,30 +247,30 @@ impl<'a> Wanted<'a> {
         &self,
         context: &Context,
         live: &Value,
-        metadata: bool,
+        metadata_differs: bool,
         plan: Plan,
     ) -> Result<(), ClusterError> {
         let namespace = async {
-            if !metadata {
+            if !metadata_differs {
                 return Ok(());
             }
-            let mut namespace = self.namespace.clone();
-            if let Some(fields) = namespace.get_mut("metadata").and_then(Value::as_object_mut) {
-                // An administrator may have given it to somebody else meanwhile.
-                for field in ["uid", "resourceVersion"] {
-                    let value = live.pointer(&format!("/metadata/{field}"));
-                    fields.insert(field.to_owned(), value.cloned().unwrap_or_default());
-                }
-            }
-            context.cluster.apply(&namespace).await.map(drop)
+            let patch = metadata::patch(&self.metadata, live);
+            context
+                .cluster
+                .merge_patch(&self.reference(), &patch)
+                .await
+                .map(drop)
         };
         try_join!(namespace, carry_out(&context.cluster, plan)).map(drop)
     }
 
     /// The namespace as it is now, if it and all in it are as wanted.
     async fn read_back(&self, context: &Context) -> Result<Value, ReconcileError> {
-        let reference = ObjectRef::cluster(Kind::namespace(), self.record.name.as_str());
-        let (live, objects) = try_join!(context.cluster.get(&reference), self.list(context))?;
+        let reference = self.reference();
+        let (live, objects) = try_join!(
+            context.cluster.get(&reference),
+            read(&context.cluster, &self.objects)
+        )?;
         let Some(live) = live else {
             return Err(ReconcileError::Differs("the namespace is gone".to_owned()));
         };

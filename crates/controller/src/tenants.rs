@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::apply::{carry_out, list};
+use crate::apply::{carry_out, list, read};
 use crate::context::{Context, ReconcileError, ours};
 use crate::decide::plan::plan;
 use crate::decide::standing::{Standing, standing};
@@ -67,22 +67,20 @@ async fn claims(context: &Context, tenant: &str, wanted: &[Value]) -> Result<(),
     let rbac = "rbac.authorization.k8s.io/v1";
     let kinds = [Kind::new(rbac, "Role"), Kind::new(rbac, "RoleBinding")];
     let selector = ours(Some(tenant));
-    let read = || {
-        list(
-            &context.cluster,
-            &kinds,
-            labels::SYSTEM_NAMESPACE,
-            &selector,
-        )
-    };
-    let plan_of = |live: &[Value]| plan(wanted, live);
-    let due = plan_of(&read().await?);
+    let live = list(
+        &context.cluster,
+        &kinds,
+        labels::SYSTEM_NAMESPACE,
+        &selector,
+    )
+    .await?;
+    let due = plan(wanted, &live);
     if due.is_empty() {
         return Ok(());
     }
     tracing::info!(tenant, differences = ?due.differences, "mending claims");
     carry_out(&context.cluster, due).await?;
-    let left = plan_of(&read().await?);
+    let left = plan(wanted, &read(&context.cluster, wanted).await?);
     if left.is_empty() {
         Ok(())
     } else {
