@@ -15,9 +15,13 @@ pub(super) fn guard() -> Guard {
         },
         in_tenants_only: false,
         only_if: Some("object.metadata.name.startsWith('$SHARD')"),
-        variables: &[],
+        // A role without rules comes with `rules: null`.
+        variables: &[(
+            "rules",
+            "has(object.rules) && dyn(object.rules) != null ? object.rules : []",
+        )],
         validations: vec![Validation::new(
-            "object.?aggregationRule.hasValue() == false && object.?rules.orValue([]).all(r,
+            "!has(object.aggregationRule) && variables.rules.all(r,
                r.verbs == ['impersonate'] && r.?apiGroups.orValue([]) == [''] && r.?resources.orValue([]) == ['users']
                && r.?nonResourceURLs.orValue([]).size() == 0
                && r.?resourceNames.orValue([]).size() > 0
