@@ -1,24 +1,52 @@
 //! The `bulkhead` command line: parses, delegates to the apps and crates, prints. A library, so
 //! that its reference can be generated.
 
+mod apps;
+mod sandbox;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "bulkhead", version, about = "Keeps the tenants of a shared Kubernetes platform apart, and proves it", propagate_version = true)]
+#[command(
+    name = "bulkhead",
+    version,
+    about = "Keeps the tenants of a shared Kubernetes platform apart, and proves it",
+    propagate_version = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// The admission webhook: answers what the API server asks.
+    Webhook(apps::Webhook),
+    /// The controller: makes tenants' namespaces safe and keeps them so.
+    Controller(apps::Controller),
+    /// The gateway: the API server as a tenant sees it.
+    Gateway(apps::Gateway),
+    /// A real control plane with Bulkhead in front of it, on this machine.
+    #[command(subcommand)]
+    Sandbox(sandbox::Command),
+}
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {}
+    let result = match Cli::parse().command {
+        Command::Webhook(arguments) => apps::webhook(arguments),
+        Command::Controller(arguments) => apps::controller(arguments),
+        Command::Gateway(arguments) => apps::gateway(arguments),
+        Command::Sandbox(command) => sandbox::run(command),
+    };
+    result.unwrap_or_else(|error| {
+        let style = anstyle::AnsiColor::Red.on_default().bold();
+        anstream::eprintln!("{style}error{style:#}: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// The reference of every command and flag, as Markdown.

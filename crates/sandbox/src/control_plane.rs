@@ -57,15 +57,16 @@ pub struct Ports {
     pub controller: u16,
 }
 
-/// What the files are made of that cannot be made again.
-#[derive(Debug)]
-pub struct Authorities {
+/// The authorities of a sandbox, and the administrator's certificate.
+pub struct Identities {
     /// Vouches for the API server and its clients.
     pub cluster: Authority,
     /// Vouches for Bulkhead's servers.
     pub servers: Authority,
     /// Vouches for the gateway's clients.
     pub gateway_clients: Authority,
+    /// The cluster's administrator.
+    pub admin: Issued,
 }
 
 /// Why the files cannot be made.
@@ -141,15 +142,12 @@ impl ControlPlane<'_> {
     ///
     /// # Errors
     /// If one cannot be made or written.
-    pub fn write_files(&self) -> Result<Authorities, FilesError> {
+    pub fn write_files(&self) -> Result<Identities, FilesError> {
         let pki = self.layout.pki();
-        let authorities = Authorities {
-            cluster: Authority::create(AuthorityName::Cluster, &pki)?,
-            servers: Authority::create(AuthorityName::Servers, &pki)?,
-            gateway_clients: Authority::create(AuthorityName::GatewayClients, &pki)?,
-        };
+        let cluster = Authority::create(AuthorityName::Cluster, &pki)?;
+        let servers = Authority::create(AuthorityName::Servers, &pki)?;
+        let gateway_clients = Authority::create(AuthorityName::GatewayClients, &pki)?;
         pki::create_token_key(&pki)?;
-        let cluster = &authorities.cluster;
         let api_hosts = [
             &HOSTS[..],
             &["kubernetes", "kubernetes.default.svc", "10.96.0.1"],
@@ -166,17 +164,15 @@ impl ControlPlane<'_> {
             "kubelet-client",
         )?;
         cluster.issue_to(&Subject::server("kubelet", &HOSTS), &pki, "kubelet")?;
-        for server in ["webhook", "gateway"] {
-            authorities
-                .servers
-                .issue_to(&Subject::server(server, &HOSTS), &pki, server)?;
+        for name in ["webhook", "gateway"] {
+            servers.issue_to(&Subject::server(name, &HOSTS), &pki, name)?;
         }
 
         let admin = cluster.issue(&Subject::client(
             "bulkhead-sandbox-admin",
             Some("system:masters"),
         ))?;
-        self.write_kubeconfig(cluster, "admin", &admin, &self.layout.admin_kubeconfig())?;
+        self.write_kubeconfig(&cluster, "admin", &admin, &self.layout.admin_kubeconfig())?;
         for (file, user) in [
             ("kube-controller-manager", "system:kube-controller-manager"),
             ("kube-scheduler", "system:kube-scheduler"),
@@ -184,7 +180,7 @@ impl ControlPlane<'_> {
         ] {
             let issued = cluster.issue(&Subject::client(user, None))?;
             self.write_kubeconfig(
-                cluster,
+                &cluster,
                 file,
                 &issued,
                 &self.layout.identity_kubeconfig(file),
@@ -198,7 +194,12 @@ impl ControlPlane<'_> {
             &nodes::kwok_config(&simulated_log),
         )?;
         write(&simulated_log, nodes::CONTAINER_LOG)?;
-        Ok(authorities)
+        Ok(Identities {
+            cluster,
+            servers,
+            gateway_clients,
+            admin,
+        })
     }
 
     fn write_kubeconfig(

@@ -7,7 +7,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
-use crate::state::State;
+use crate::state::{self, State};
 
 /// What lies where. Everything that a sandbox writes is below its root, but for the cache of the
 /// control plane's programs.
@@ -158,9 +158,11 @@ impl Layout {
     pub fn state(&self) -> Result<Option<State>, DirError> {
         let path = self.root.join(STATE);
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-                io_error(&path)(io::Error::new(io::ErrorKind::InvalidData, error))
-            }),
+            Ok(bytes) => serde_json::from_slice::<state::File>(&bytes)
+                .map(|file| Some(file.state))
+                .map_err(|error| {
+                    io_error(&path)(io::Error::new(io::ErrorKind::InvalidData, error))
+                }),
             Err(error) if absent(&error) => Ok(None),
             Err(error) => Err(io_error(&path)(error)),
         }
@@ -172,8 +174,8 @@ impl Layout {
     /// If the file cannot be written.
     pub fn write_state(&self, state: &State) -> Result<(), DirError> {
         let (path, new) = (self.root.join(STATE), self.root.join(STATE_NEW));
-        let text =
-            serde_json::to_string_pretty(state).map_err(|error| io_error(&path)(error.into()))?;
+        let text = serde_json::to_string_pretty(&state::File::of(state))
+            .map_err(|error| io_error(&path)(error.into()))?;
         write_private(&new, format!("{text}\n").as_bytes()).map_err(io_error(&new))?;
         fs::rename(&new, &path).map_err(io_error(&path))
     }
@@ -219,6 +221,16 @@ impl Layout {
             .collect())
     }
 
+    /// Empties the store, for another try.
+    ///
+    /// # Errors
+    /// If its folder cannot be removed or made.
+    pub fn empty_store(&self) -> Result<(), DirError> {
+        let path = self.etcd_data();
+        fs::remove_dir_all(&path).map_err(io_error(&path))?;
+        make_folder(&path)
+    }
+
     fn remove_contents(&self) -> Result<(), DirError> {
         for folder in FOLDERS {
             let path = self.root.join(folder);
@@ -261,11 +273,7 @@ pub fn claim(layout: &Layout) -> Result<Claim, DirError> {
     }
     layout.write_state(&State::default())?;
     for folder in FOLDERS {
-        let path = root.join(folder);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(io_error(&path))?;
+        make_folder(&root.join(folder))?;
     }
     Ok(claim)
 }
@@ -301,6 +309,13 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)
+}
+
+fn make_folder(path: &Path) -> Result<(), DirError> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .map_err(io_error(path))
 }
 
 fn lock(layout: &Layout) -> Result<Claim, DirError> {

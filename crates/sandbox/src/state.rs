@@ -6,8 +6,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
-    /// Tells the file from any other.
-    kind: Kind,
     /// Process id of the supervisor; 0 before there is one.
     #[serde(default)]
     pub supervisor: u32,
@@ -37,6 +35,24 @@ pub struct State {
     pub programs: std::path::PathBuf,
 }
 
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct File {
+    /// Tells the file from any other.
+    kind: Kind,
+    #[serde(flatten)]
+    pub(crate) state: State,
+}
+
+impl File {
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            kind: Kind::BulkheadSandbox,
+            state: state.clone(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     #[default]
@@ -50,11 +66,11 @@ mod tests {
     #[test]
     fn only_our_own_file_is_a_state() {
         for bad in ["{}", r#"{"kind":"Other"}"#, "[]", ""] {
-            assert!(serde_json::from_str::<State>(bad).is_err(), "{bad}");
+            assert!(serde_json::from_str::<File>(bad).is_err(), "{bad}");
         }
         assert_eq!(
-            serde_json::from_str::<State>(r#"{"kind":"BulkheadSandbox"}"#).unwrap(),
-            State::default()
+            serde_json::from_str::<File>(r#"{"kind":"BulkheadSandbox"}"#).unwrap(),
+            File::default()
         );
     }
 }

@@ -26,21 +26,23 @@ pub(super) fn build(
     fs::create_dir_all(parent).map_err(io_error(parent))?;
     // Held while we build: whoever comes second waits, and finds the work done. It goes with us
     // however we end.
-    let lock = dir.with_extension("lock");
+    let lock = beside(dir, ".lock");
     let _lock = wait_for(&lock, &mut |waited| progress(Progress::Building(waited)))?;
     if missing(dir).is_empty() {
         return Ok(Source::Cache);
     }
 
+    let prefix = format!("build-{}-", dir.file_name().unwrap_or_default().display());
+    remove_interrupted(parent, &prefix);
     let work = tempfile::Builder::new()
-        .prefix("build-")
+        .prefix(&prefix)
         .tempdir_in(parent)
         .map_err(io_error(parent))?;
     let (source_dir, out) = (work.path().join("src"), work.path().join("bin"));
     fs::create_dir(&out).map_err(io_error(&out))?;
     sources::write(&source_dir).map_err(io_error(&source_dir))?;
     // Beside the result, not in it: it is still there to be read when the build has failed.
-    let log = dir.with_extension("log");
+    let log = beside(dir, ".log");
     let output = File::create(&log).map_err(io_error(&log))?;
     let errors = output.try_clone().map_err(io_error(&log))?;
 
@@ -110,6 +112,22 @@ fn wait_for(path: &Path, waiting: &mut dyn FnMut(Duration)) -> Result<File, Bina
                 std::thread::sleep(POLL);
             }
             Err(TryLockError::Error(error)) => return Err(io_error(path)(error)),
+        }
+    }
+}
+
+/// `with_extension` would take the end of a version for one.
+fn beside(dir: &Path, suffix: &str) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    dir.with_file_name(name)
+}
+
+/// A build that was killed left its folder, gigabytes perhaps. Nobody else builds the same now.
+fn remove_interrupted(parent: &Path, prefix: &str) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            fs::remove_dir_all(entry.path()).ok();
         }
     }
 }

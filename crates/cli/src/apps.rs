@@ -1,0 +1,153 @@
+//! `webhook`, `controller`, `gateway`: the processes of a cluster. The flags are the fields of
+//! their configurations.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bulkhead_serve::LogFormat;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Args)]
+pub(crate) struct Webhook {
+    /// How it reaches the API server, as a ServiceAccount that may read Tenants and Namespaces.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: PathBuf,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+#[derive(Args)]
+pub(crate) struct Controller {
+    /// How it reaches the API server, as the controller's ServiceAccount.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: PathBuf,
+    /// Where to serve `/healthz` and `/readyz`, by plain HTTP.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    health: SocketAddr,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+#[derive(Args)]
+pub(crate) struct Gateway {
+    /// The identity that reads Tenants and Namespaces and has tokens reviewed.
+    #[arg(long, value_name = "FILE")]
+    reader_kubeconfig: PathBuf,
+    /// The identity that impersonates tenants' synthetic users, and nothing else.
+    #[arg(long, value_name = "FILE")]
+    forwarder_kubeconfig: PathBuf,
+    /// The authority (PEM) whose client certificates name people. The API server must not trust it.
+    #[arg(long, value_name = "FILE")]
+    client_ca: PathBuf,
+    /// The audience of the ServiceAccount tokens that are accepted.
+    #[arg(long, default_value = bulkhead_model::labels::AUDIENCE)]
+    audience: String,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+#[derive(Args)]
+struct Serving {
+    /// The server's certificate (PEM). Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: PathBuf,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: PathBuf,
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+#[derive(Args)]
+struct Logging {
+    /// How log lines look: `text` or `json`. What is logged is for RUST_LOG to say.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+pub(crate) fn webhook(arguments: Webhook) -> anyhow::Result<ExitCode> {
+    let Webhook {
+        kubeconfig,
+        serving:
+            Serving {
+                tls_cert,
+                tls_key,
+                listen,
+                logging,
+            },
+    } = arguments;
+    let config = bulkhead_webhook::Config {
+        kubeconfig,
+        tls_cert,
+        tls_key,
+        listen,
+    };
+    run(&logging, |stop| bulkhead_webhook::run(config, stop))
+}
+
+pub(crate) fn controller(arguments: Controller) -> anyhow::Result<ExitCode> {
+    let Controller {
+        kubeconfig,
+        health,
+        logging,
+    } = arguments;
+    let config = bulkhead_controller::Config { kubeconfig, health };
+    run(&logging, |stop| bulkhead_controller::run(config, stop))
+}
+
+pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
+    let Gateway {
+        reader_kubeconfig,
+        forwarder_kubeconfig,
+        client_ca,
+        audience,
+        serving,
+    } = arguments;
+    let Serving {
+        tls_cert,
+        tls_key,
+        listen,
+        logging,
+    } = serving;
+    let config = bulkhead_gateway::Config {
+        reader_kubeconfig,
+        forwarder_kubeconfig,
+        client_ca,
+        tls_cert,
+        tls_key,
+        listen,
+        audience,
+    };
+    run(&logging, |stop| bulkhead_gateway::run(config, stop))
+}
+
+/// Runs a process until SIGTERM or Ctrl-C.
+fn run<F>(
+    logging: &Logging,
+    app: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) -> F,
+) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    bulkhead_serve::init_tracing(logging.log_format);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().build().context("cannot start")?;
+    runtime.block_on(async {
+        let mut terminated = signal(SignalKind::terminate()).context("cannot catch signals")?;
+        let mut interrupted = signal(SignalKind::interrupt()).context("cannot catch signals")?;
+        let stop = Box::pin(async move {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+        });
+        app(stop).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
