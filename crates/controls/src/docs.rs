@@ -88,7 +88,7 @@ fn index() -> String {
     let mut text = format!(
         "{GENERATED}\n\n# Controls / 控制项\n\n\
          What a tenant's objects are held to, in the guide's order. `bulkhead explain NAME` prints a page.\n\n\
-         按指南的顺序列出对租户对象的全部约束。`bulkhead explain NAME --lang zh` 可显示单页。\n",
+         按指南的顺序列出对租户对象的全部约束。`bulkhead explain NAME` 可显示单页。\n",
     );
     let mut section = None;
     for control in REGISTRY {

@@ -30,7 +30,10 @@ impl<'a> Fills<'a> {
     }
 
     /// The containers that may still be changed.
-    pub fn containers<'p>(&self, pod: &Pod<'p>) -> impl Iterator<Item = Container<'p>> {
+    pub fn containers<'p>(
+        &self,
+        pod: &Pod<'p>,
+    ) -> impl Iterator<Item = Container<'p>> + use<'a, 'p> {
         let reach = self.reach;
         pod.containers()
             .filter(move |container| reach.has(container))

@@ -64,7 +64,10 @@ fn tail(name: Option<&str>) -> String {
 }
 
 /// Every finding of every rule, in the registry's order. Pod templates are judged as their pods
-/// will be after mending; everything else as it stands.
+/// will be after mending; everything else as it stands, so a Pod has to be mended first.
+///
+/// An UPDATE is judged with the object as it was, which a claim's volume is compared with. Whoever
+/// does not have it leaves UPDATEs to somebody who does.
 ///
 /// # Errors
 /// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.

@@ -33,19 +33,20 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
             .iter()
             .any(|dropped| dropped == "ALL")
         {
-            let detail = match capabilities.get("drop") {
-                drop if unset_list(drop) => "is unset".to_owned(),
-                Some(drop) => format!("is {}, without `\"ALL\"`", shown(drop)),
-                None => "is unset".to_owned(),
-            };
+            let written = capabilities
+                .get("drop")
+                .filter(|drop| !unset_list(Some(drop)));
+            let detail = written.map_or_else(
+                || "is unset".to_owned(),
+                |drop| format!("is {}, without `\"ALL\"`", shown(drop)),
+            );
             findings.add(container.path(PATH), detail);
         }
     }
 }
 
 fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
-    let containers: Vec<_> = fills.containers(pod).collect();
-    for container in containers {
+    for container in fills.containers(pod) {
         if unset_list(container.security_context().at("capabilities").get("drop")) {
             fills.set(container.path(PATH), json!(["ALL"]));
         }

@@ -36,12 +36,10 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
 }
 
 fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
-    let containers: Vec<_> = fills
-        .containers(pod)
-        .filter(|c| !must_escalate(*c))
-        .collect();
-    for container in containers {
-        fills.set(container.path(PATH), Value::Bool(false));
+    for container in fills.containers(pod) {
+        if container.security_context().get(FIELD).is_none() && !must_escalate(container) {
+            fills.set(container.path(PATH), Value::Bool(false));
+        }
     }
 }
 
