@@ -64,8 +64,13 @@ impl Server {
         }
         let bad = || WireError::Address(address.to_owned());
         let (host, _) = address.rsplit_once(':').ok_or_else(bad)?;
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| bad())?;
-        Ok(Self { address: address.to_owned(), name, roots })
+        let name =
+            ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| bad())?;
+        Ok(Self {
+            address: address.to_owned(),
+            name,
+            roots,
+        })
     }
 }
 

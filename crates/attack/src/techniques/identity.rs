@@ -79,7 +79,10 @@ pub(super) fn techniques() -> Vec<Technique> {
                 )
             },
         );
-        if headers.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("impersonate-")) {
+        if headers
+            .iter()
+            .any(|(name, _)| name.to_ascii_lowercase().starts_with("impersonate-"))
+        {
             let words = "nobody is impersonated through this gateway";
             all.push(technique.stopped_by(Expected::new(Layer::Gateway, 403, words)));
             continue;

@@ -1,0 +1,132 @@
+//! What people are told.
+
+use anyhow::ensure;
+use bulkhead_attack::evil_pods;
+use bulkhead_attack::wire::Request;
+use serde_json::json;
+
+use crate::Check;
+use crate::bed::Bed;
+use crate::client::refused;
+use crate::guest::Guest;
+
+pub(super) const TRIALS: &[(&str, Check)] = &[
+    ("denials::name_control_path_why_and_mend", words),
+    ("denials::are_the_same_at_both_doors", both_doors),
+    ("denials::name_every_control_at_once", several),
+    (
+        "denials::come_from_the_webhook_alone_where_pod_security_admission_is_off",
+        alone,
+    ),
+];
+
+const PRIVILEGED: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: e2e-privileged}
+spec:
+  containers:
+  - name: main
+    image: registry.example/app:1
+    securityContext: {privileged: true}
+";
+
+fn words(bed: &Bed) -> anyhow::Result<()> {
+    bed.kubectl_with(&["apply", "-f", "-"], PRIVILEGED)?.bad(&[
+        "Forbidden",
+        "privileged-container",
+        "spec.containers[0].securityContext.privileged",
+        "why:",
+        "mend:",
+        "bulkhead explain",
+    ])
+}
+
+/// A Deployment, of which Pod Security Admission only warns.
+fn deployment(name: &str, pod: &serde_json::Value) -> serde_json::Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": {"e2e": name}},
+            "template": {"metadata": {"labels": {"e2e": name}}, "spec": pod},
+        },
+    })
+}
+
+fn both_doors(bed: &Bed) -> anyhow::Result<()> {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments", bed.own());
+    for (control, pod) in evil_pods() {
+        let object = deployment("e2e-denied", &pod);
+        let early = bed.tenant(&Request::post(path.as_str(), &object))?;
+        refused(&early, 403, &[control, "why:", "mend:"])?;
+        // An administrator's object in a tenant's namespace is judged like any other.
+        let late = bed.admin(&Request::post(path.as_str(), &object))?;
+        refused(
+            &late,
+            403,
+            &[
+                "admission webhook \"judge.bulkhead.dev\" denied the request",
+                control,
+            ],
+        )?;
+        let body = |message: String| {
+            message
+                .split_once("refused by")
+                .map(|(_, rest)| rest.to_owned())
+        };
+        ensure!(
+            body(early.message()).is_some() && body(early.message()) == body(late.message()),
+            "{control}: the gateway says {}, the webhook {}",
+            early.message(),
+            late.message()
+        );
+    }
+    Ok(())
+}
+
+fn several(bed: &Bed) -> anyhow::Result<()> {
+    let pod = json!({
+        "hostNetwork": true, "hostPID": true,
+        "volumes": [{"name": "v", "hostPath": {"path": "/"}}],
+        "containers": [{"name": "main", "image": "x", "securityContext": {"runAsUser": 0}}],
+    });
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments", bed.own());
+    let response = bed.tenant(&Request::post(path, &deployment("e2e-several", &pod)))?;
+    refused(
+        &response,
+        403,
+        &[
+            "host-network",
+            "host-pid",
+            "host-path-volume",
+            "runs-as-root",
+            "spec.template.spec.hostNetwork",
+        ],
+    )
+}
+
+/// Pod Security Admission speaks before validating webhooks and would hide a control that has gone
+/// missing. A tenant with capabilities that its levels do not know has it at `privileged`.
+fn alone(bed: &Bed) -> anyhow::Result<()> {
+    let extra = json!({"podSecurity": {"allowedCapabilities": ["SYS_NICE"]}});
+    let guest = Guest::arrive(bed, "e2e-lone", &extra)?;
+    let path = format!("/api/v1/namespaces/{}/pods", guest.namespace);
+    for (control, pod) in evil_pods() {
+        let object = json!({"metadata": {"name": "e2e-evil"}, "spec": pod});
+        let response = bed.admin(&Request::post(path.as_str(), &object))?;
+        refused(
+            &response,
+            403,
+            &["admission webhook \"judge.bulkhead.dev\" denied", control],
+        )?;
+    }
+    // What the tenant is allowed, it may.
+    let mut pod = bulkhead_attack::good_pod();
+    if let Some(added) = pod.pointer_mut("/containers/0/securityContext/capabilities") {
+        *added = json!({"drop": ["ALL"], "add": ["SYS_NICE"]});
+    }
+    let object = json!({"metadata": {"name": "e2e-nice"}, "spec": pod});
+    let response = guest.send(&Request::post(path.as_str(), &object))?;
+    ensure!(response.is_success(), "{}", response.message());
+    guest.leave()
+}

@@ -1,0 +1,395 @@
+//! Everything that the API server serves, as it says itself: a kind or subresource that is new fails
+//! a trial until somebody has said why it is safe.
+
+use anyhow::{Context as _, bail, ensure};
+use bulkhead_attack::wire::{Request, Response};
+use bulkhead_attack::{Account, good_pod};
+use serde_json::{Value, json};
+
+use crate::Check;
+use crate::bed::Bed;
+use crate::client::text;
+use crate::rights::{self, Rule};
+
+pub(super) const TRIALS: &[(&str, Check)] = &[
+    (
+        "discovery::nothing_of_another_tenant_through_the_gateway",
+        through_the_gateway,
+    ),
+    (
+        "discovery::nothing_of_another_tenant_with_a_plain_token",
+        with_a_token,
+    ),
+    (
+        "discovery::whatever_tenants_may_write_is_judged_or_has_a_reason",
+        covered,
+    ),
+    (
+        "discovery::tenants_have_no_cluster_wide_rights_but_these",
+        cluster_wide,
+    ),
+];
+
+/// A resource or subresource as discovery has it.
+struct Served {
+    group: String,
+    version: String,
+    /// `pods` or `pods/log`.
+    name: String,
+    namespaced: bool,
+    verbs: Vec<String>,
+}
+
+impl Served {
+    fn list(bed: &Bed) -> anyhow::Result<Vec<Self>> {
+        let mut versions = vec![("/api/v1".to_owned(), String::new(), "v1".to_owned())];
+        let groups = bed.do_as_admin(&Request::get("/apis"))?;
+        for group in groups
+            .pointer("/groups")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            for version in group
+                .pointer("/versions")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                let path = format!("/apis/{}", text(version, "/groupVersion"));
+                versions.push((
+                    path,
+                    text(group, "/name").to_owned(),
+                    text(version, "/version").to_owned(),
+                ));
+            }
+        }
+        let mut all = Vec::new();
+        for (path, group, version) in versions {
+            let list = bed.do_as_admin(&Request::get(path))?;
+            for resource in list
+                .pointer("/resources")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                let verbs = resource
+                    .pointer("/verbs")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten();
+                all.push(Self {
+                    group: group.clone(),
+                    version: version.clone(),
+                    name: text(resource, "/name").to_owned(),
+                    namespaced: resource.pointer("/namespaced") == Some(&Value::Bool(true)),
+                    verbs: verbs
+                        .filter_map(|verb| verb.as_str().map(str::to_owned))
+                        .collect(),
+                });
+            }
+        }
+        ensure!(
+            all.len() > 100,
+            "discovery lists only {} resources",
+            all.len()
+        );
+        Ok(all)
+    }
+
+    /// `GROUP/VERSION NAME`.
+    fn label(&self) -> String {
+        format!("{}/{} {}", self.group, self.version, self.name)
+    }
+
+    /// The requests by which a verb is tried in a namespace.
+    fn request(&self, verb: &str, namespace: &str) -> Option<Request> {
+        let root = match self.group.as_str() {
+            "" => format!("/api/{}", self.version),
+            group => format!("/apis/{group}/{}", self.version),
+        };
+        let (resource, sub) = match self.name.split_once('/') {
+            Some((resource, sub)) => (resource, Some(sub)),
+            None => (self.name.as_str(), None),
+        };
+        let collection = match (self.namespaced, resource) {
+            (true, _) => format!("{root}/namespaces/{namespace}/{resource}"),
+            (false, _) => format!("{root}/{resource}"),
+        };
+        let name = if (resource, self.namespaced) == ("namespaces", false) {
+            namespace
+        } else {
+            "attack-victim"
+        };
+        let object = match sub {
+            Some(sub) => format!("{collection}/{name}/{sub}"),
+            None => format!("{collection}/{name}"),
+        };
+        let dry = |path: &str| format!("{path}?dryRun=All");
+        let body = json!({"metadata": {"name": "attack-walk"}, "spec": good_pod()});
+        Some(match (verb, sub) {
+            ("get", _) => Request::get(object),
+            ("list", _) => Request::get(collection),
+            ("watch", _) => Request::get(format!("{collection}?watch=true&timeoutSeconds=1")),
+            ("create", None) => Request::post(dry(&collection), &body),
+            ("create", Some(_)) => Request::post(dry(&object), &body),
+            ("update", _) => Request::put(dry(&object), &body),
+            ("patch", _) => Request::patch(
+                dry(&object),
+                "application/merge-patch+json",
+                &json!({"metadata": {"labels": {"taken": "over"}}}),
+            ),
+            ("delete", _) => Request::delete(dry(&object)),
+            ("deletecollection", _) => Request::delete(dry(&collection)),
+            _ => return None,
+        })
+    }
+}
+
+/// What is everybody's: reviews of oneself.
+const OF_ONESELF: [&str; 3] = [
+    "selfsubjectreviews",
+    "selfsubjectaccessreviews",
+    "selfsubjectrulesreviews",
+];
+
+fn through_the_gateway(bed: &Bed) -> anyhow::Result<()> {
+    walk(bed, |served, verb, request| {
+        // The list of namespaces is answered, with the tenant's own.
+        let own_list = served.name == "namespaces" && matches!(verb, "list" | "watch");
+        let response = bed.tenant(request)?;
+        if own_list {
+            ensure!(
+                response.is_success() && !response.text().contains(bed.theirs()),
+                "{}",
+                response.text()
+            );
+            return Ok(());
+        }
+        match response.status {
+            403 | 404 | 405 | 501 => no_leak(bed, &response),
+            status => bail!("{status} {}", response.message()),
+        }
+    })
+}
+
+fn with_a_token(bed: &Bed) -> anyhow::Result<()> {
+    walk(bed, |_, _, request| {
+        let response = bed.account(Account::Plain, request)?;
+        ensure!(
+            response.status == 403,
+            "{} {}",
+            response.status,
+            response.message()
+        );
+        ensure!(
+            response.message().contains("cannot "),
+            "not refused by RBAC: {}",
+            response.message()
+        );
+        no_leak(bed, &response)
+    })
+}
+
+fn no_leak(bed: &Bed, response: &Response) -> anyhow::Result<()> {
+    ensure!(
+        !response.text().contains(&bed.field.canary),
+        "the answer holds the victim's data"
+    );
+    Ok(())
+}
+
+fn walk(
+    bed: &Bed,
+    check: impl Fn(&Served, &str, &Request) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut wrong = Vec::new();
+    for served in Served::list(bed)? {
+        if OF_ONESELF.contains(&served.name.as_str()) {
+            continue;
+        }
+        for verb in &served.verbs {
+            let Some(request) = served.request(verb, bed.theirs()) else {
+                bail!(
+                    "`{verb}` of {} is a verb that this trial does not know",
+                    served.label()
+                );
+            };
+            if let Err(error) = check(&served, verb, &request) {
+                wrong.push(format!("{verb} {}: {error:#}", served.label()));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// What tenants may write and no control looks at, with the reason why that is safe.
+#[rustfmt::skip]
+const REASONS: &[(&str, &str, &str)] = &[
+    ("", "configmaps", "plain data, read by the tenant's own pods"),
+    ("", "secrets", "plain data, read by the tenant's own pods; tokens of ServiceAccounts have their tenant's rights"),
+    ("", "pods/eviction", "deletes a pod of the tenant's own"),
+    ("", "pods/exec", "runs in a container that was judged"),
+    ("", "pods/attach", "reaches a container that was judged"),
+    ("", "pods/portforward", "reaches a container that was judged"),
+    ("", "replicationcontrollers/scale", "says how many, not what"),
+    ("apps", "deployments/scale", "says how many, not what"),
+    ("apps", "replicasets/scale", "says how many, not what"),
+    ("apps", "statefulsets/scale", "says how many, not what"),
+    ("autoscaling", "horizontalpodautoscalers", "says how many, of the same namespace"),
+    ("policy", "poddisruptionbudgets", "holds for the same namespace's pods; drains wait for it, as they do for any"),
+];
+
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+fn covered(bed: &Bed) -> anyhow::Result<()> {
+    let webhooks = bed.do_as_admin(&Request::get(
+        "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/bulkhead-judge",
+    ))?;
+    let policies = bed.do_as_admin(&Request::get(
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    ))?;
+    let judged = rights::rules(&webhooks, "/webhooks", "/rules");
+    // Of the guards, those that refuse everybody but the control plane.
+    let guards: Vec<&Value> = policies
+        .pointer("/items")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .collect();
+    let guarded = |name: &str| {
+        let policy = guards
+            .iter()
+            .find(|policy| text(policy, "/metadata/name") == name);
+        policy
+            .map(|policy| rights::rules_of(policy, "/spec/matchConstraints/resourceRules"))
+            .with_context(|| format!("no policy `{name}`"))
+    };
+    let guarded = [guarded("bulkhead-status")?, guarded("bulkhead-namespaces")?].concat();
+    let granted = granted(bed)?;
+    let mut open = Vec::new();
+    let mut used = Vec::new();
+    for served in Served::list(bed)? {
+        let is = |rules: &[Rule]| {
+            rules
+                .iter()
+                .any(|rule| rule.matches(&served.group, &served.name))
+        };
+        let writes = served.verbs.iter().any(|verb| WRITES.contains(&verb.as_str()))
+            // A connection may be opened by GET.
+            || matches!(served.name.split_once('/'), Some((_, "exec" | "attach" | "portforward" | "proxy")));
+        if !writes || is(&judged) || is(&guarded) {
+            continue;
+        }
+        let may = granted
+            .iter()
+            .any(|rule| rule.writes() && rule.matches(&served.group, &served.name));
+        let reason = REASONS
+            .iter()
+            .position(|(group, name, _)| *group == served.group && *name == served.name);
+        match (may, reason) {
+            (false, None) => {}
+            (true, Some(reason)) => used.push(reason),
+            (true, None) => open.push(served.label()),
+            (false, Some(_)) => {
+                open.push(format!("{}: has a reason and needs none", served.label()))
+            }
+        }
+    }
+    ensure!(
+        open.is_empty(),
+        "tenants may write these, and nothing judges them:\n{}",
+        open.join("\n")
+    );
+    let idle = (0..REASONS.len()).find(|index| !used.contains(index));
+    ensure!(
+        idle.is_none(),
+        "this reason is about nothing: {:?}",
+        idle.and_then(|i| REASONS.get(i))
+    );
+    Ok(())
+}
+
+/// Every rule of the roles that are bound in tenants' namespaces, and of those that are bound to
+/// everybody.
+fn granted(bed: &Bed) -> anyhow::Result<Vec<Rule>> {
+    let roles = bed.do_as_admin(&Request::get(
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    ))?;
+    let items = roles
+        .pointer("/items")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let ours = items.filter(|role| text(role, "/metadata/name").starts_with("bulkhead-tenant-"));
+    let rules: Vec<Rule> = ours
+        .flat_map(|role| rights::rules_of(role, "/rules"))
+        .collect();
+    ensure!(!rules.is_empty(), "the tenants' roles are not there");
+    Ok([rules, everybodys(bed)?].concat())
+}
+
+/// Rules of ClusterRoles that are bound, cluster-wide, to groups that tenants or their pods are in.
+fn everybodys(bed: &Bed) -> anyhow::Result<Vec<Rule>> {
+    let roles = bed.do_as_admin(&Request::get(
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    ))?;
+    let bindings = bed.do_as_admin(&Request::get(
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    ))?;
+    let groups = [
+        "bulkhead:tenants",
+        "system:authenticated",
+        "system:serviceaccounts",
+        "system:unauthenticated",
+    ];
+    let mut rules = Vec::new();
+    for binding in bindings
+        .pointer("/items")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let subjects = binding
+            .pointer("/subjects")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let ours = subjects.into_iter().any(|subject| {
+            let name = text(subject, "/name");
+            groups.contains(&name) || name.starts_with("bulkhead:tenant:")
+        });
+        let role = text(binding, "/roleRef/name");
+        let items = roles
+            .pointer("/items")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        for found in items.filter(|found| ours && text(found, "/metadata/name") == role) {
+            rules.extend(rights::rules_of(found, "/rules"));
+        }
+    }
+    Ok(rules)
+}
+
+fn cluster_wide(bed: &Bed) -> anyhow::Result<()> {
+    let mut found: Vec<String> = everybodys(bed)?.iter().flat_map(Rule::words).collect();
+    found.sort();
+    found.dedup();
+    let expected = [
+        "create authentication.k8s.io/selfsubjectreviews",
+        "create authorization.k8s.io/selfsubjectaccessreviews",
+        "create authorization.k8s.io/selfsubjectrulesreviews",
+        "create /namespaces",
+    ];
+    let extra: Vec<&String> = found
+        .iter()
+        .filter(|word| !expected.contains(&word.as_str()))
+        .collect();
+    ensure!(
+        extra.is_empty(),
+        "tenants have more rights over the whole cluster than they should: {extra:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Every trial.
+
+mod attacks;
+mod bad_input;
+mod denials;
+mod discovery;
+mod guests;
+mod outages;
+mod restart;
+mod tenant_specs;
+mod work;
+mod work_kube;
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::bed::Bed;
+use crate::{Check, trial};
+
+/// Trials that leave everything running, in any order.
+pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
+    let tables = [
+        work::TRIALS,
+        work_kube::TRIALS,
+        denials::TRIALS,
+        tenant_specs::TRIALS,
+        bad_input::TRIALS,
+        discovery::TRIALS,
+        guests::TRIALS,
+    ];
+    let mut all = attacks::trials(bed);
+    all.extend(
+        tables
+            .into_iter()
+            .flatten()
+            .map(|(name, check)| make(bed, name, *check)),
+    );
+    all
+}
+
+/// Trials that stop processes or take configurations away. One at a time.
+pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
+    let tables = [outages::TRIALS, restart::TRIALS];
+    tables
+        .into_iter()
+        .flatten()
+        .map(|(name, check)| make(bed, name, *check))
+        .collect()
+}
+
+fn make(bed: &Arc<Option<Bed>>, name: &str, check: Check) -> Trial {
+    trial(bed, name, check)
+}
+
+/// A label selector, escaped, for the namespaces of a tenant.
+fn of_tenant(tenant: &str) -> String {
+    format!("bulkhead.dev%2Ftenant%3D{tenant}")
+}

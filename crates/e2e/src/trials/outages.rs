@@ -1,0 +1,318 @@
+//! Bulkhead's processes and configurations go away: tenants' namespaces take nothing new, the rest of
+//! the cluster goes on, and nothing opens.
+
+use anyhow::{Context as _, ensure};
+use bulkhead_attack::wire::Request;
+use bulkhead_attack::{Account, Credential, Door, Layer, Verdict, good_pod, run_one, techniques};
+use serde_json::{Value, json};
+
+use crate::Check;
+use crate::bed::{Bed, eventually};
+use crate::client::{names, refused, succeeded};
+use crate::guest::{Guest, uid};
+
+pub(super) const TRIALS: &[(&str, Check)] = &[
+    (
+        "outages::without_webhook_no_pod_gets_in_and_the_cluster_goes_on",
+        webhook,
+    ),
+    (
+        "outages::without_webhook_configuration_the_guards_hold",
+        configuration,
+    ),
+    ("outages::without_controller_nothing_opens", controller),
+    ("outages::without_gateway_nothing_opens", gateway),
+    ("outages::without_any_process_the_guards_hold", nothing_runs),
+];
+
+/// Does something while processes are stopped; starts them again whatever came of it.
+fn without(
+    bed: &Bed,
+    processes: &[&str],
+    act: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for process in processes {
+        bed.kill(process)?;
+    }
+    let result = act();
+    for process in processes.iter().rev() {
+        bed.start(process)?;
+    }
+    result
+}
+
+fn pod(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": good_pod()})
+}
+
+/// Makes every attack that a guard alone must stop.
+pub(super) fn guards_hold(bed: &Bed) -> anyhow::Result<()> {
+    let by_guards = techniques().into_iter().filter(|technique| {
+        let straight = technique
+            .plan(&bed.field)
+            .shots
+            .iter()
+            .all(|shot| shot.door == Door::ApiServer);
+        straight
+            && technique
+                .stopped_by
+                .iter()
+                .all(|expected| expected.layer == Layer::Guard)
+    });
+    let mut tried = 0;
+    for technique in by_guards {
+        if let Verdict::Failed { why } = bed.wait(run_one(&bed.field, &technique)).verdict {
+            anyhow::bail!("{}: {why}", technique.name);
+        }
+        tried += 1;
+    }
+    ensure!(tried >= 40, "only {tried} attacks are a guard's alone");
+    Ok(())
+}
+
+fn webhook(bed: &Bed) -> anyhow::Result<()> {
+    let doomed = format!("{}-doomed", bed.field.attacker.tenant);
+    bed.do_as_tenant(&Request::post(
+        "/api/v1/namespaces",
+        &json!({"metadata": {"name": doomed}}),
+    ))?;
+    let job = json!({
+        "metadata": {"name": "j"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "registry.example/app:1"}]}}},
+    });
+    let claim = json!({"metadata": {"name": "c"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    bed.do_as_tenant(&Request::post(
+        format!("/apis/batch/v1/namespaces/{doomed}/jobs"),
+        &job,
+    ))?;
+    bed.do_as_tenant(&Request::post(
+        format!("/api/v1/namespaces/{doomed}/persistentvolumeclaims"),
+        &claim,
+    ))?;
+    let pods = format!("/api/v1/namespaces/{doomed}/pods");
+    eventually("the job has a pod", || {
+        Ok((!names(&bed.do_as_tenant(&Request::get(pods.as_str()))?).is_empty()).then_some(()))
+    })?;
+    let own = format!("/api/v1/namespaces/{}", bed.own());
+    without(bed, &["webhook"], || {
+        let down = |response: &bulkhead_attack::wire::Response| {
+            refused(response, 500, &["failed calling webhook"])
+        };
+        down(&bed.tenant(&Request::post(format!("{own}/pods"), &pod("e2e-no")))?)?;
+        down(&bed.account(
+            Account::Star,
+            &Request::post(format!("{own}/pods"), &pod("e2e-no")),
+        )?)?;
+        down(&bed.admin(&Request::post(format!("{own}/pods"), &pod("e2e-no")))?)?;
+        let service = json!({"metadata": {"name": "e2e-no"}, "spec": {"ports": [{"port": 80}]}});
+        down(&bed.tenant(&Request::post(format!("{own}/services"), &service))?)?;
+        // What nobody judges goes on.
+        let config = json!({"metadata": {"name": "e2e-meanwhile"}});
+        bed.do_as_tenant(&Request::post(format!("{own}/configmaps"), &config))?;
+        bed.do_as_tenant(&Request::delete(format!("{own}/configmaps/e2e-meanwhile")))?;
+        for namespace in ["kube-system", "default"] {
+            let path = format!("/api/v1/namespaces/{namespace}/pods");
+            eventually("the platform's namespaces take pods", || {
+                Ok(bed
+                    .admin(&Request::post(path.as_str(), &pod("e2e-platform")))?
+                    .is_success()
+                    .then_some(()))
+            })?;
+            bed.do_as_admin(&Request::delete(format!(
+                "{path}/e2e-platform?gracePeriodSeconds=0"
+            )))?;
+        }
+        bed.do_as_tenant(&Request::delete(format!("/api/v1/namespaces/{doomed}")))?;
+        eventually("a namespace can be deleted", || {
+            Ok((bed
+                .admin(&Request::get(format!("/api/v1/namespaces/{doomed}")))?
+                .status
+                == 404)
+                .then_some(()))
+        })
+    })?;
+    eventually("pods are taken again", || {
+        Ok(bed
+            .tenant(&Request::post(
+                format!("{own}/pods?dryRun=All"),
+                &pod("e2e-yes"),
+            ))?
+            .is_success()
+            .then_some(()))
+    })
+}
+
+const CONFIGURATIONS: [&str; 2] = [
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/bulkhead-mend",
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/bulkhead-judge",
+];
+
+fn configuration(bed: &Bed) -> anyhow::Result<()> {
+    let evil = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "e2e-evil"},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"hostNetwork": true, "containers": [{"name": "main", "image": "x"}]}},
+        },
+    });
+    let probe = Request::post(
+        format!(
+            "/apis/apps/v1/namespaces/{}/deployments?dryRun=All",
+            bed.own()
+        ),
+        &evil,
+    );
+    let saved: Vec<Value> = CONFIGURATIONS
+        .iter()
+        .map(|path| bed.do_as_admin(&Request::get(*path)))
+        .collect::<anyhow::Result<_>>()?;
+    let result = without(bed, &["controller"], || {
+        for path in CONFIGURATIONS {
+            bed.do_as_admin(&Request::delete(path))?;
+        }
+        eventually("the webhook is asked no more", || {
+            Ok(bed.admin(&probe)?.is_success().then_some(()))
+        })?;
+        guards_hold(bed)?;
+        closed_namespace(bed)
+    });
+    for (path, mut object) in CONFIGURATIONS.iter().zip(saved) {
+        if let Some(metadata) = object
+            .pointer_mut("/metadata")
+            .and_then(Value::as_object_mut)
+        {
+            metadata.retain(|key, _| matches!(key.as_str(), "name" | "labels" | "annotations"));
+        }
+        let (collection, _) = path.rsplit_once('/').context("no collection")?;
+        let response = bed.admin(&Request::post(collection, &object))?;
+        ensure!(
+            response.is_success() || response.status == 409,
+            "{}",
+            response.message()
+        );
+    }
+    eventually("the webhook is asked again", || {
+        Ok(refused(&bed.admin(&probe)?, 403, &["host-network"]).ok())
+    })?;
+    result
+}
+
+/// A namespace of the tenant's that nobody has isolated takes no pod, not even an administrator's.
+fn closed_namespace(bed: &Bed) -> anyhow::Result<()> {
+    let tenant = &bed.field.attacker.tenant;
+    let name = format!("{tenant}-closed");
+    let path = format!("/api/v1/namespaces/{name}");
+    let labels =
+        json!({"bulkhead.dev/tenant": tenant, "bulkhead.dev/tenant-uid": uid(bed, tenant)?});
+    bed.do_as_admin(&Request::post(
+        "/api/v1/namespaces",
+        &json!({"metadata": {"name": name, "labels": labels}}),
+    ))?;
+    eventually("its ServiceAccount is there", || {
+        Ok(bed
+            .admin(&Request::get(format!("{path}/serviceaccounts/default")))?
+            .is_success()
+            .then_some(()))
+    })?;
+    let response = bed.admin(&Request::post(format!("{path}/pods"), &pod("e2e-no")))?;
+    let result = refused(
+        &response,
+        403,
+        &[
+            "ValidatingAdmissionPolicy 'bulkhead-isolated'",
+            "namespace-not-isolated",
+        ],
+    );
+    bed.do_as_admin(&Request::delete(path))?;
+    result
+}
+
+fn controller(bed: &Bed) -> anyhow::Result<()> {
+    let guest = Guest::arrive(bed, "e2e-alone", &json!({}))?;
+    let configs = format!("/api/v1/namespaces/{}/configmaps", guest.namespace);
+    let bindings = format!(
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+        guest.namespace
+    );
+    let late = "e2e-alone-late";
+    let late_pods = format!("/api/v1/namespaces/{late}/pods?dryRun=All");
+    let before = names(&bed.do_as_admin(&Request::get(bindings.as_str()))?);
+    without(bed, &["controller"], || {
+        for name in &before {
+            bed.do_as_admin(&Request::delete(format!("{bindings}/{name}")))?;
+        }
+        eventually("without its bindings the tenant may nothing", || {
+            Ok(refused(
+                &guest.send(&Request::get(configs.as_str()))?,
+                403,
+                &["cannot list resource"],
+            )
+            .ok())
+        })?;
+        guest.make_namespace(late)?;
+        let response = bed.admin(&Request::post(late_pods.as_str(), &pod("e2e-no")))?;
+        // The webhook does not know its rules, or the guard finds it closed: whoever speaks first.
+        ensure!(
+            response.status == 403,
+            "a pod got into a new namespace: {} {}",
+            response.status,
+            response.message()
+        );
+        guards_hold(bed)
+    })?;
+    eventually("the bindings are there again", || {
+        Ok((names(&bed.do_as_admin(&Request::get(bindings.as_str()))?) == before).then_some(()))
+    })?;
+    eventually("the tenant works again", || {
+        Ok(guest
+            .send(&Request::get(configs.as_str()))?
+            .is_success()
+            .then_some(()))
+    })?;
+    eventually("the new namespace opens", || {
+        Ok(guest
+            .send(&Request::post(late_pods.as_str(), &pod("e2e-yes")))?
+            .is_success()
+            .then_some(()))
+    })?;
+    guest.leave()
+}
+
+fn gateway(bed: &Bed) -> anyhow::Result<()> {
+    let own = format!("/api/v1/namespaces/{}/pods", bed.own());
+    without(bed, &["gateway"], || {
+        ensure!(
+            bed.tenant(&Request::get(own.as_str())).is_err(),
+            "the gateway still answers"
+        );
+        let client = bed.field.client(Door::ApiServer, &Credential::Tenant)?;
+        refused(
+            &bed.send(&client, &Request::get(own.as_str()))?,
+            401,
+            &["Unauthorized"],
+        )?;
+        let running = bed.do_as_admin(&Request::get(format!(
+            "{own}?fieldSelector=status.phase%3DRunning"
+        )))?;
+        ensure!(
+            !names(&running).is_empty(),
+            "the tenant's pods do not run any more"
+        );
+        for technique in techniques()
+            .into_iter()
+            .filter(|t| t.name.starts_with("cross-") && t.name.ends_with("-star"))
+        {
+            if let Verdict::Failed { why } = bed.wait(run_one(&bed.field, &technique)).verdict {
+                anyhow::bail!("{}: {why}", technique.name);
+            }
+        }
+        Ok(())
+    })?;
+    succeeded(&bed.tenant(&Request::get(own))?).map(drop)
+}
+
+fn nothing_runs(bed: &Bed) -> anyhow::Result<()> {
+    without(bed, &["gateway", "webhook", "controller"], || {
+        guards_hold(bed)
+    })
+}
