@@ -276,7 +276,7 @@ fn target(head: &http::request::Parts) -> Result<&str, Denial> {
     // HTTP/2 has no request line: its authority is the host.
     if head.version < Version::HTTP_2 && head.uri.authority().is_some() {
         return Err(Denial::bad_request(
-            "the request target must be a path, not an absolute URL",
+            "the request target must start with `/`: absolute URLs are not taken",
         ));
     }
     Ok(head

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::denial::Denial;
 use crate::path::{Document, Path, Resource};
 use crate::query::{Operation, Query};
+use crate::served::NOT_CARRIED;
 
 /// No target of a real client comes near this; upstream refuses at about a mebibyte.
 const MAX_TARGET: usize = 8 * 1024;
@@ -111,7 +112,14 @@ pub fn parse(method: &str, target: &str) -> Result<ApiRequest, Denial> {
         }
         Path::Resource(resource) => verb_of(method, resource)?,
     };
-    let query = Query::parse(query, operation)?;
+    let query = match &path {
+        // Refused whatever the query says, in words of its own, so it is not read.
+        Path::Resource(Resource {
+            subresource: Some(name),
+            ..
+        }) if NOT_CARRIED.contains(&name.as_str()) => Query::default(),
+        _ => Query::parse(query, operation)?,
+    };
     let verb = if verb == Verb::List && query.watch() {
         Verb::Watch
     } else {

@@ -136,9 +136,11 @@ pub fn scope(request: ApiRequest, caller: &Caller, body: Body) -> Result<Outcome
     let Some(first) = caller.memberships.first() else {
         return Err(Denial::forbidden("you are a member of no tenant"));
     };
-    body_fits(request.verb(), &body)?;
     match request.path().clone() {
-        Path::Document(_) => sealed(request, body, caller, first, None),
+        Path::Document(_) => {
+            body_fits(request.verb(), &body)?;
+            sealed(request, body, caller, first, None)
+        }
         Path::Resource(resource) => match &resource.namespace {
             Some(namespace) => inside(request, &resource, namespace, caller, body),
             None if resource.is_namespaces() && resource.version == "v1" => {
@@ -199,6 +201,8 @@ fn inside(
         .ok_or_else(|| missing(namespace.as_str()))?;
     served::check_subresource(resource, request.verb())?;
     check_cordon(request.verb(), member)?;
+    // What is not the caller's is not there, whatever the body.
+    body_fits(request.verb(), &body)?;
     if let Body::Object(value) | Body::Patch(_, value) = &mut body {
         if value.is_object() && !is_delete(request.verb()) {
             body::same_namespace(value, namespace.as_str())?;
@@ -219,6 +223,7 @@ fn namespaces(
     body: Body,
 ) -> Result<Outcome, Denial> {
     let Some(name) = &resource.name else {
+        body_fits(request.verb(), &body)?;
         return match request.verb() {
             Verb::List | Verb::Watch => Ok(namespace_list(request, caller, first)),
             Verb::Create => create_namespace(request, caller, body),
@@ -230,6 +235,7 @@ fn namespaces(
     let member = caller.owner(name).ok_or_else(|| missing(name))?;
     served::check_subresource(resource, request.verb())?;
     check_cordon(request.verb(), member)?;
+    body_fits(request.verb(), &body)?;
     let namespace = member
         .namespaces
         .iter()
@@ -343,6 +349,7 @@ fn outside(
         if request.verb() != Verb::Create {
             return Err(Denial::method_not_allowed("reviews are only there to POST"));
         }
+        body_fits(request.verb(), &body)?;
         return match review(kind, caller, first, &mut body)? {
             Review::Upstream(member) => sealed(request, body, caller, member, None),
             Review::Answer(answer) => Ok(Outcome::Answer(answer)),

@@ -17,7 +17,7 @@ const SUBRESOURCES: [(&str, &[Verb]); 5] = [
 ];
 
 /// Subresources that Kubernetes has and that this gateway does not carry.
-const NOT_CARRIED: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
+pub(crate) const NOT_CARRIED: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
 /// Namespaced kinds of Kubernetes itself. A list over all namespaces of one of these is told
 /// apart from a cluster-scoped kind, which does not exist for a tenant.

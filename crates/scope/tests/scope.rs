@@ -173,7 +173,7 @@ fn reads_stay_inside() {
             "404 [foreign-namespace] namespaces \"globex-app\" not found",
         ),
         (
-            "/api/v1/namespaces/globex-app/pods/x/exec",
+            "/api/v1/namespaces/globex-app/pods/x/exec?command=sh",
             "404 [foreign-namespace] namespaces \"globex-app\" not found",
         ),
         (
@@ -213,7 +213,7 @@ fn reads_stay_inside() {
             "404 [-] the server could not find the requested resource",
         ),
         (
-            "/api/v1/namespaces/acme-app/pods/x/exec?",
+            "/api/v1/namespaces/acme-app/pods/x/exec?command=sh&command=-c&stdin=true",
             "501 [-] the subresource `exec` is not served by this gateway",
         ),
         (
@@ -244,6 +244,18 @@ fn reads_stay_inside() {
 #[test]
 fn writes_stay_inside_and_leave_the_platforms_part_alone() {
     for (method, target, body, expected) in [
+        (
+            "POST",
+            "/api/v1/namespaces/globex-app/pods/x/exec?command=sh",
+            Body::Empty,
+            "404 [foreign-namespace] namespaces \"globex-app\" not found",
+        ),
+        (
+            "POST",
+            "/api/v1/namespaces/acme-app/pods/x/exec?command=sh",
+            Body::Empty,
+            "501 [-] the subresource `exec` is not served by this gateway",
+        ),
         (
             "POST",
             "/api/v1/namespaces/acme-app/pods?dryRun=All",

@@ -255,7 +255,7 @@ async fn people_get_as_far_as_they_may() {
                 target: "https://else.where/version",
                 ..ASKED
             },
-            (400, "not an absolute URL"),
+            (400, "absolute URLs"),
         ),
         (
             Asked {
