@@ -124,14 +124,22 @@ impl ReconcileError {
         matches!(self, Self::Cluster(error) if error.is_conflict())
     }
 
-    /// One line for a log or a condition.
+    /// One line for a log or a condition, at most [`LONGEST`] characters: the API server's
+    /// refusals can go on for pages.
     pub(crate) fn line(&self) -> String {
-        match self {
+        let line = match self {
             Self::Cluster(error) => error.chain(),
             Self::Differs(_) => self.to_string(),
+        };
+        match line.char_indices().nth(LONGEST) {
+            None => line,
+            Some((end, _)) => format!("{} ...", line.get(..end).unwrap_or_default()),
         }
     }
 }
+
+/// How long an error's line may be. A status has room for one in each namespace.
+const LONGEST: usize = 400;
 
 /// Selects the objects that the controller made for one tenant, or for any.
 pub(crate) fn ours(tenant: Option<&str>) -> String {
@@ -139,5 +147,29 @@ pub(crate) fn ours(tenant: Option<&str>) -> String {
     match tenant {
         Some(tenant) => format!("{managed},{}={tenant}", labels::TENANT),
         None => format!("{managed},{}", labels::TENANT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_errors_are_cut_at_a_character() {
+        let long = ReconcileError::Differs("ä".repeat(10_000)).line();
+        assert!(long.starts_with("still not as it should be: ä") && long.ends_with("ä ..."));
+        assert_eq!(long.chars().count(), LONGEST + 4);
+        let short = ReconcileError::Differs("spec".to_owned()).line();
+        assert_eq!(short, "still not as it should be: spec");
+    }
+
+    #[test]
+    fn selectors_name_manager_and_tenant() {
+        let managed = "app.kubernetes.io/managed-by=bulkhead";
+        assert_eq!(ours(None), format!("{managed},bulkhead.dev/tenant"));
+        assert_eq!(
+            ours(Some("acme")),
+            format!("{managed},bulkhead.dev/tenant=acme")
+        );
     }
 }

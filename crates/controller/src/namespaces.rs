@@ -6,7 +6,7 @@ use std::time::Duration;
 use bulkhead_cluster::{ClusterError, Kind, NamespaceRecord, ObjectRef, TenantRecord};
 use bulkhead_isolation::{Metadata, namespace_metadata, namespace_objects};
 use bulkhead_model::{Tenant, labels};
-use futures::try_join;
+use futures::{join, try_join};
 use serde_json::{Value, json};
 
 use crate::apply::{carry_out, list, prune, read};
@@ -150,7 +150,8 @@ async fn owner(context: &Context, record: &NamespaceRecord) -> Result<Owner, Clu
     })
 }
 
-/// Brings about all that isolates the namespace, reads it back, and only then opens it.
+/// Brings about all that isolates the namespace, reads it back, and only then opens it. Access
+/// that cannot be given keeps nothing closed, but is reported.
 async fn isolate(
     context: &Context,
     tenant: &Tenant,
@@ -158,33 +159,40 @@ async fn isolate(
     record: &NamespaceRecord,
 ) -> Result<Outcome, ReconcileError> {
     let wanted = Wanted::of(tenant, record);
-    let mut live = live;
     let objects = wanted.list(context).await?;
-    let (difference, plan) = wanted.compare(&live, &objects);
-    if difference.is_some() || !plan.is_empty() {
-        let differences: Vec<&String> = difference.iter().chain(&plan.differences).collect();
-        tracing::info!(namespace = %record.name, ?differences, "mending");
-        let mended = wanted
-            .mend(context, &live, difference.is_some(), plan)
-            .await;
-        let read_back = match mended {
-            Ok(()) => wanted.read_back(context).await,
-            Err(error) => Err(error.into()),
-        };
-        live = match read_back {
-            Ok(live) => live,
-            Err(error) if error.is_conflict() => return Err(error),
-            Err(error) => {
-                // Known to be wrong and not mended.
-                withdraw(context, record).await?;
+    let before = wanted.compare(live, &objects);
+    let (after, result) = if before.differences().is_empty() {
+        (before, Ok(()))
+    } else {
+        tracing::info!(namespace = %record.name, differences = ?before.differences(), "mending");
+        let breach = before.is_breach();
+        let mended = wanted.mend(context, before).await;
+        let read_back = wanted.read_back(context, mended.is_ok()).await;
+        match (mended, read_back) {
+            (Err(error), Ok(after)) => (after, Err(error.into())),
+            (Ok(()), Ok(after)) => (after, Ok(())),
+            (_, Err(error)) => {
+                if breach && !error.is_conflict() {
+                    // Known to have been wrong, and not known to be mended.
+                    withdraw(context, record).await?;
+                }
                 return Err(error);
             }
-        };
+        }
+    };
+    let left = after.differences();
+    let result = match result {
+        Ok(()) if !left.is_empty() => Err(ReconcileError::Differs(left.join("; "))),
+        other => other,
+    };
+    if after.is_breach() {
+        if !result.as_ref().is_err_and(ReconcileError::is_conflict) {
+            withdraw(context, record).await?;
+        }
+    } else if !record.is_isolated() {
+        open(context, tenant, &after.live).await?;
     }
-    if !record.is_isolated() {
-        open(context, tenant, &live).await?;
-    }
-    Ok(Outcome::Done)
+    result.map(|()| Outcome::Done)
 }
 
 /// Opens the namespace to pods, if it still is as it was read back.
@@ -236,59 +244,78 @@ impl<'a> Wanted<'a> {
         .await
     }
 
-    fn compare(&self, live: &Value, objects: &[Value]) -> (Option<String>, Plan) {
-        (
-            difference(&self.namespace, Some(live)),
-            plan(&self.objects, objects),
-        )
+    fn compare(&self, live: Value, objects: &[Value]) -> Found {
+        Found {
+            metadata: difference(&self.namespace, Some(&live)),
+            plan: plan(&self.objects, objects),
+            live,
+        }
     }
 
-    async fn mend(
-        &self,
-        context: &Context,
-        live: &Value,
-        metadata_differs: bool,
-        plan: Plan,
-    ) -> Result<(), ClusterError> {
+    /// Does all that can be done; the first error is the result.
+    async fn mend(&self, context: &Context, found: Found) -> Result<(), ClusterError> {
         let namespace = async {
-            if !metadata_differs {
+            if found.metadata.is_none() {
                 return Ok(());
             }
-            let patch = metadata::patch(&self.metadata, live);
+            let patch = metadata::patch(&self.metadata, &found.live);
             context
                 .cluster
                 .merge_patch(&self.reference(), &patch)
                 .await
                 .map(drop)
         };
-        try_join!(namespace, carry_out(&context.cluster, plan)).map(drop)
+        let (namespace, objects) = join!(namespace, carry_out(&context.cluster, found.plan));
+        namespace.and(objects)
     }
 
-    /// The namespace as it is now, if it and all in it are as wanted.
-    async fn read_back(&self, context: &Context) -> Result<Value, ReconcileError> {
-        let reference = self.reference();
-        let (live, objects) = try_join!(
-            context.cluster.get(&reference),
-            read(&context.cluster, &self.objects)
-        )?;
-        let Some(live) = live else {
-            return Err(ReconcileError::Differs("the namespace is gone".to_owned()));
-        };
-        let still = NamespaceRecord::of(&live)
-            .is_some_and(|now| now.belongs_to(&self.tenant.name, &self.tenant.uid));
-        if !still {
-            return Err(ReconcileError::Differs(
-                "its labels have changed".to_owned(),
-            ));
-        }
-        match self.compare(&live, &objects) {
-            (None, plan) if plan.is_empty() => Ok(live),
-            (metadata, plan) => {
-                let differences: Vec<String> =
-                    metadata.into_iter().chain(plan.differences).collect();
-                Err(ReconcileError::Differs(differences.join("; ")))
+    /// The namespace and what is in it as they are now. What had to be deleted is looked for
+    /// only if not everything is known to have been done.
+    async fn read_back(&self, context: &Context, done: bool) -> Result<Found, ReconcileError> {
+        let objects = async {
+            match done {
+                true => read(&context.cluster, &self.objects).await,
+                false => self.list(context).await,
             }
+        };
+        let reference = self.reference();
+        let (live, objects) = try_join!(context.cluster.get(&reference), objects)?;
+        let still_theirs = live
+            .as_ref()
+            .and_then(NamespaceRecord::of)
+            .is_some_and(|now| {
+                now.uid == self.record.uid && now.belongs_to(&self.tenant.name, &self.tenant.uid)
+            });
+        match live {
+            Some(live) if still_theirs => Ok(self.compare(live, &objects)),
+            _ => Err(ReconcileError::Differs(
+                "it is no longer this tenant's".to_owned(),
+            )),
         }
+    }
+}
+
+/// A namespace as it is, beside what it should be.
+struct Found {
+    live: Value,
+    /// What is wrong with its metadata.
+    metadata: Option<String>,
+    /// What is wrong with the objects in it.
+    plan: Plan,
+}
+
+impl Found {
+    fn differences(&self) -> Vec<String> {
+        self.metadata
+            .iter()
+            .chain(&self.plan.differences)
+            .cloned()
+            .collect()
+    }
+
+    /// Whether something is wrong that the namespace must not be open with.
+    fn is_breach(&self) -> bool {
+        self.metadata.is_some() || self.plan.breach
     }
 }
 

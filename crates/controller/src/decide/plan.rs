@@ -12,8 +12,11 @@ pub(crate) struct Plan {
     pub(crate) apply: Vec<Value>,
     /// Objects to delete, each with its UID.
     pub(crate) prune: Vec<(ObjectRef, String)>,
-    /// The first differences, for a log or a condition.
+    /// What differs, for a log or a condition.
     pub(crate) differences: Vec<String>,
+    /// Whether anything differs but access that is missing: a fence is down, or somebody may do
+    /// more than they should.
+    pub(crate) breach: bool,
 }
 
 impl Plan {
@@ -39,6 +42,7 @@ pub(crate) fn plan(wanted: &[Value], live: &[Value]) -> Plan {
         let found = find(live, &reference).and_then(|index| live.get(index));
         if let Some(difference) = difference(object, found) {
             plan.differences.push(format!("{reference}: {difference}"));
+            plan.breach |= found.is_some() || reference.kind.kind != "RoleBinding";
             plan.apply.push(object.clone());
         }
     }
@@ -53,6 +57,7 @@ pub(crate) fn plan(wanted: &[Value], live: &[Value]) -> Plan {
         if find(wanted, &reference).is_none() && !is_going(object) {
             plan.differences
                 .push(format!("{reference}: no longer wanted"));
+            plan.breach = true;
             plan.prune.push((reference, uid.to_owned()));
         }
     }
@@ -164,6 +169,29 @@ mod tests {
         assert_eq!(plan.prune[0].1, "u-\"c\"");
         assert_eq!(plan.differences[0], "Role `acme-dev/a`: missing");
         assert_eq!(plan.differences[2], "Role `acme-dev/c`: no longer wanted");
+    }
+
+    #[test]
+    fn access_that_is_missing_is_no_breach() {
+        let kind = |kind: &str, mut object: Value| {
+            object["kind"] = json!(kind);
+            object
+        };
+        let binding = |verbs| kind("RoleBinding", role("a", verbs));
+        let policy = kind("NetworkPolicy", role("a", &["get"]));
+        for (wanted, found, expected) in [
+            (vec![binding(&["get"])], vec![], false),
+            (vec![binding(&["get"])], vec![live(binding(&["*"]))], true),
+            (vec![], vec![live(binding(&["get"]))], true),
+            (vec![policy.clone()], vec![], true),
+            (vec![policy.clone()], vec![live(policy.clone())], false),
+        ] {
+            assert_eq!(
+                plan(&wanted, &found).breach,
+                expected,
+                "{wanted:?} {found:?}"
+            );
+        }
     }
 
     #[test]
