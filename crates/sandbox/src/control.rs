@@ -26,7 +26,7 @@ pub enum ControlError {
     #[error("no sandbox is running in `{}`", .0.display())]
     NotRunning(PathBuf),
     /// The connection broke.
-    #[error("lost the sandbox's supervisor: {0}")]
+    #[error("lost the sandbox's supervisor")]
     Lost(#[source] io::Error),
     /// It answered something else than was asked.
     #[error("the sandbox's supervisor answered unreadably: `{0}`")]

@@ -79,7 +79,7 @@ pub enum FilesError {
     #[error(transparent)]
     Dir(#[from] DirError),
     /// A kubeconfig.
-    #[error("cannot write a kubeconfig: {0}")]
+    #[error("cannot write a kubeconfig")]
     Kubeconfig(#[from] serde_norway::Error),
 }
 

@@ -49,7 +49,7 @@ pub enum DirError {
     )]
     NoStateFolder,
     /// Reading or writing failed.
-    #[error("cannot use `{}`: {source}", .path.display())]
+    #[error("cannot use `{}`", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

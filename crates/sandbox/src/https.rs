@@ -55,7 +55,7 @@ pub enum HttpsError {
         why: String,
     },
     /// No connection.
-    #[error("cannot reach `{server}`: {source}")]
+    #[error("cannot reach `{server}`")]
     Connect {
         /// The server.
         server: String,

@@ -56,7 +56,7 @@ impl AuthorityName {
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// Making or reading it failed.
-    #[error("cannot make the certificate or key `{what}`: {source}")]
+    #[error("cannot make the certificate or key `{what}`")]
     Make {
         /// What for.
         what: String,
@@ -64,7 +64,7 @@ pub enum PkiError {
         source: rcgen::Error,
     },
     /// A file cannot be read or written.
-    #[error("cannot use `{}`: {source}", .path.display())]
+    #[error("cannot use `{}`", .path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -68,8 +68,16 @@ pub enum StartError {
     #[error(transparent)]
     Control(#[from] ControlError),
     /// The supervisor cannot be started.
-    #[error("cannot start the supervisor: {0}")]
+    #[error("cannot start the supervisor")]
     Supervisor(#[source] io::Error),
+    /// The supervisor does not listen.
+    #[error("the supervisor does not answer. The end of `{}`:\n{tail}", .log.display())]
+    Unheard {
+        /// All that it said.
+        log: PathBuf,
+        /// The end of that.
+        tail: String,
+    },
     /// The user wants no more.
     #[error("interrupted")]
     Interrupted,
@@ -128,10 +136,8 @@ impl Starting {
             if ended.is_some() || started.elapsed() > LISTENING {
                 supervisor.kill().ok();
                 supervisor.wait().ok();
-                let said = logs::tail(&log, logs::TAIL_LINES);
-                return Err(StartError::Supervisor(io::Error::other(format!(
-                    "it said:\n{said}"
-                ))));
+                let tail = logs::tail(&log, logs::TAIL_LINES);
+                return Err(StartError::Unheard { log, tail });
             }
             std::thread::sleep(Duration::from_millis(5));
         };

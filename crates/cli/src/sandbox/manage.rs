@@ -240,6 +240,17 @@ mod tests {
         ];
         let text =
             anstream::adapter::strip_str(&status_text(&layout, &state, &processes)).to_string();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        sandbox in /s, behaving like Kubernetes 1.33
+
+        etcd                     running                     12   59 s  /s/logs/etcd.log
+        kube-controller-manager  running                4000000 59 min  /s/logs/kube-controller-manager.log
+        webhook                  stopped (exit 1)             -   25 h  /s/logs/webhook.log
+        gateway                  stopped (on request)         -    0 s  /s/logs/gateway.log
+
+        administrator  /s/admin.kubeconfig
+        acme           /s/tenants/acme.kubeconfig
+        globex         /s/tenants/globex.kubeconfig
+        ");
     }
 }

@@ -121,7 +121,7 @@ pub enum BinariesError {
     #[error("cannot tell where the cache folder is: neither XDG_CACHE_HOME nor HOME is set")]
     NoCacheFolder,
     /// The cache cannot be read or written.
-    #[error("cannot use `{}`: {source}", .path.display())]
+    #[error("cannot use `{}`", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -94,6 +94,8 @@ impl Child {
         command
             .args(launcher)
             .arg(process::id().to_string())
+            // What follows are no flags of ours.
+            .arg("--")
             .arg(program)
             .args(args)
             .current_dir(working_dir)

@@ -34,7 +34,7 @@ pub enum SupervisorError {
     #[error(transparent)]
     Dir(#[from] crate::dir::DirError),
     /// The kernel refused something.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}")]
     Io {
         /// What was tried.
         what: &'static str,
@@ -95,6 +95,8 @@ async fn serve(layout: &Layout, launcher: Vec<OsString>) -> Result<(), Superviso
         source,
     };
     let (_dir, path) = short_path(layout).map_err(listen_error)?;
+    // The lock is ours: a socket that is there is a dead supervisor's.
+    std::fs::remove_file(&path).ok();
     let listener = UnixListener::bind(path).map_err(listen_error)?;
     let (sender, mut messages) = mpsc::channel(16);
     let mut ever_asked = false;
