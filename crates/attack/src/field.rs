@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -97,6 +98,7 @@ pub struct Field {
     api: Kubeconfig,
     gateway: Kubeconfig,
     authority_key: PathBuf,
+    clients: Mutex<HashMap<(Door, Credential), Client>>,
 }
 
 impl Field {
@@ -141,6 +143,7 @@ impl Field {
             gateway: Kubeconfig::read(attacker)?,
             // The sandbox keeps its keys: only an authority can make a certificate that has expired.
             authority_key: dir.join("pki/gateway-clients-ca.key"),
+            clients: Mutex::default(),
         };
         crate::setup::prepare(&mut field).await?;
         Ok(field)
@@ -159,6 +162,17 @@ impl Field {
     /// # Errors
     /// If the credential cannot be made.
     pub fn client(&self, door: Door, credential: &Credential) -> Result<Client, FieldError> {
+        let key = (door, credential.clone());
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = self.new_client(door, credential)?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+
+    fn new_client(&self, door: Door, credential: &Credential) -> Result<Client, FieldError> {
         let bad = |reason: String| FieldError::Credential {
             credential: format!("{credential:?}"),
             reason,

@@ -132,7 +132,7 @@ async fn fire(field: &Field, shot: &Shot, expected: &[Expected]) -> Result<Strin
     let client = field
         .client(shot.door, &shot.credential)
         .map_err(|error| error.to_string())?;
-    let response = match client.send(&shot.request).await {
+    let response = match client.send_again(&shot.request).await {
         Ok(response) => response,
         Err(error) => {
             let alert = error.alert();
@@ -155,11 +155,14 @@ async fn fire(field: &Field, shot: &Shot, expected: &[Expected]) -> Result<Strin
             response.status
         ));
     }
-    if let Some(by) = expected.iter().find(|e| e.explains(&response, field)) {
+    if let Some(by) = expected
+        .iter()
+        .find(|e| e.explains(&response, shot.door, field))
+    {
         return Ok(by.to_string());
     }
     let message = response.message();
-    let layer = crate::technique::speaker(&response, &message);
+    let layer = crate::technique::speaker(&response, &message, shot.door);
     let cut: String = message.chars().take(300).collect();
     Err(match layer {
         Layer::Harmless => format!("it succeeded: {} {cut}", response.status),

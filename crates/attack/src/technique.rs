@@ -81,6 +81,8 @@ impl fmt::Display for Family {
 pub enum Layer {
     /// A TLS alert.
     Tls,
+    /// The reader of HTTP, which hangs up with a bare status: it knows no one to talk to.
+    Http,
     /// The gateway.
     Gateway,
     /// The API server's authorizer.
@@ -131,11 +133,11 @@ impl Expected {
 
     /// Whether the answer shows this reason.
     #[must_use]
-    pub fn explains(&self, response: &Response, field: &Field) -> bool {
+    pub fn explains(&self, response: &Response, door: Door, field: &Field) -> bool {
         let message = response.message();
         let lacks = field.fill(&self.lacks);
         response.status == self.status
-            && self.layer == speaker(response, &message)
+            && self.layer == speaker(response, &message, door)
             && message.contains(&field.fill(&self.text))
             && (lacks.is_empty() || !response.text().contains(&lacks))
     }
@@ -147,11 +149,17 @@ impl fmt::Display for Expected {
     }
 }
 
-/// Whose words an answer is made of.
-pub(crate) fn speaker(response: &Response, message: &str) -> Layer {
+/// Whose words an answer is made of. What comes through the gateway and is not in the words of
+/// anybody behind it is the gateway's own.
+pub(crate) fn speaker(response: &Response, message: &str, door: Door) -> Layer {
     let says = |text: &str| message.contains(text);
+    let hangs_up = response
+        .header("connection")
+        .is_some_and(|c| c.eq_ignore_ascii_case("close"));
     if response.is_success() {
         Layer::Harmless
+    } else if response.body.is_empty() && hangs_up {
+        Layer::Http
     } else if says("admission webhook \"") || says("failed calling webhook \"") {
         Layer::Webhook
     } else if says("ValidatingAdmissionPolicy '") {
@@ -160,10 +168,11 @@ pub(crate) fn speaker(response: &Response, message: &str) -> Layer {
         Layer::PodSecurity
     } else if says(" is forbidden: User \"") || (says("forbidden: User \"") && says("cannot ")) {
         Layer::Rbac
-    } else if response.header("x-kubernetes-pf-flowschema-uid").is_some() {
-        Layer::ApiServer
     } else {
-        Layer::Gateway
+        match door {
+            Door::Gateway => Layer::Gateway,
+            Door::ApiServer => Layer::ApiServer,
+        }
     }
 }
 

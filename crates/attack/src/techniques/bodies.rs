@@ -42,7 +42,7 @@ fn raw(name: &'static str, does: &str, bytes: fn(&Field) -> String) -> Technique
             Request::raw(bytes(field)),
         )
     })
-    .stopped_by(Expected::new(Layer::Gateway, 400, "malformed"))
+    .stopped_by(Expected::new(Layer::Http, 400, ""))
 }
 
 pub(super) fn techniques() -> Vec<Technique> {
@@ -94,7 +94,7 @@ pub(super) fn techniques() -> Vec<Technique> {
         post("body-other-kind", "Sends a Pod to the collection of ConfigMaps.", CONFIGS, "application/json", |_, name| {
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": good_pod()}).to_string().into_bytes()
         })
-        .stopped_by(refused(400, "kind")),
+        .stopped_by(refused(400, "cannot be handled as a ConfigMap")),
         post("body-broken-protobuf", "Sends protobuf that is cut off.", CONFIGS, "application/vnd.kubernetes.protobuf", |_, _| {
             b"k8s\0\x0a\x0f\x0a\x02v1".to_vec()
         })

@@ -36,24 +36,24 @@ const AT_GATEWAY: &[(&str, &str, Headers, &str)] = &[
 /// The same at the API server, where RBAC must refuse: name, sentence, headers, RBAC's words.
 #[rustfmt::skip]
 const AT_API_SERVER: &[(&str, &str, Headers, &str)] = &[
-    ("masters", "an administrator", &[("Impersonate-User", "admin"), ("Impersonate-Group", "system:masters")], "cannot impersonate resource \"users\""),
-    ("synthetic", "its own tenant's synthetic user", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin")], "cannot impersonate resource \"users\""),
-    ("other-tenant", "another tenant's synthetic user", &[("Impersonate-User", "bulkhead:tenant:{victim}:admin")], "cannot impersonate resource \"users\""),
-    ("other-account", "a ServiceAccount of another tenant", &[("Impersonate-User", "system:serviceaccount:{theirs}:default")], "cannot impersonate resource \"serviceaccounts\""),
-    ("controller", "Bulkhead's controller", &[("Impersonate-User", "system:serviceaccount:bulkhead-system:controller")], "cannot impersonate resource \"serviceaccounts\""),
-    ("scheduler", "the scheduler", &[("Impersonate-User", "system:kube-scheduler")], "cannot impersonate resource \"users\""),
+    ("masters", "an administrator", &[("Impersonate-User", "admin"), ("Impersonate-Group", "system:masters")], "cannot impersonate"),
+    ("synthetic", "its own tenant's synthetic user", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin")], "cannot impersonate"),
+    ("other-tenant", "another tenant's synthetic user", &[("Impersonate-User", "bulkhead:tenant:{victim}:admin")], "cannot impersonate"),
+    ("other-account", "a ServiceAccount of another tenant", &[("Impersonate-User", "system:serviceaccount:{theirs}:default")], "cannot impersonate"),
+    ("controller", "Bulkhead's controller", &[("Impersonate-User", "system:serviceaccount:bulkhead-system:controller")], "cannot impersonate"),
+    ("scheduler", "the scheduler", &[("Impersonate-User", "system:kube-scheduler")], "cannot impersonate"),
 ];
 
 /// What the forwarder's stolen token may not do: name, sentence, headers, RBAC's words.
 #[rustfmt::skip]
 const STOLEN: &[(&str, &str, Headers, &str)] = &[
-    ("masters", "become an administrator", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin"), ("Impersonate-Group", "system:masters")], "cannot impersonate resource \"groups\""),
-    ("admin", "become the user `admin`", &[("Impersonate-User", "admin")], "cannot impersonate resource \"users\""),
-    ("controller", "become Bulkhead's controller", &[("Impersonate-User", "system:serviceaccount:bulkhead-system:controller")], "cannot impersonate resource \"serviceaccounts\""),
-    ("no-tenant", "become a user of a tenant that does not exist", &[("Impersonate-User", "bulkhead:tenant:no-such-tenant:admin")], "cannot impersonate resource \"users\""),
-    ("node", "become a node", &[("Impersonate-User", "system:node:node-0")], "cannot impersonate resource \"users\""),
-    ("uid", "choose a UID", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin"), ("Impersonate-Uid", "1")], "cannot impersonate resource \"uids\""),
-    ("extra", "set an extra that is not ours", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin"), ("Impersonate-Extra-Scopes", "all")], "cannot impersonate resource \"userextras/scopes\""),
+    ("masters", "become an administrator", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin"), ("Impersonate-Group", "system:masters")], "cannot impersonate"),
+    ("admin", "become the user `admin`", &[("Impersonate-User", "admin")], "cannot impersonate"),
+    ("controller", "become Bulkhead's controller", &[("Impersonate-User", "system:serviceaccount:bulkhead-system:controller")], "cannot impersonate"),
+    ("no-tenant", "become a user of a tenant that does not exist", &[("Impersonate-User", "bulkhead:tenant:no-such-tenant:admin")], "cannot impersonate"),
+    ("node", "become a node", &[("Impersonate-User", "system:node:node-0")], "cannot impersonate"),
+    ("uid", "choose a UID", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin"), ("Impersonate-Uid", "1")], "cannot impersonate"),
+    ("extra", "set an extra that is not ours", &[("Impersonate-User", "bulkhead:tenant:{attacker}:admin"), ("Impersonate-Extra-Scopes", "all")], "cannot impersonate"),
 ];
 
 fn with(field: &Field, mut request: Request, headers: Headers) -> Request {

@@ -34,6 +34,8 @@ fn guard() -> Vec<Expected> {
 
 #[rustfmt::skip]
 const WISHES: &[Wish] = &[
+    Wish { name: "forged-prefix", does: "under a prefix that it makes up", namespace: "attack-forged", metadata: |_| json!({"annotations": {(labels::PREFIX): "attack-"}}), stopped_by: || gateway("the names of your namespaces start with `{attacker}-`"), guard: "foreign-namespace" },
+    Wish { name: "no-stamp", does: "that carries nobody's label", namespace: "{attacker}-attack-n", metadata: |_| json!({"labels": {(labels::TENANT): ""}}), stopped_by: || gateway("tenant-label-change"), guard: "foreign-namespace" },
     Wish { name: "no-prefix", does: "outside its prefix", namespace: "attack-elsewhere", metadata: |_| json!({}), stopped_by: || gateway("the names of your namespaces start with `{attacker}-`"), guard: "foreign-namespace" },
     Wish { name: "victim-prefix", does: "under another tenant's prefix", namespace: "{victim}-attack", metadata: |_| json!({}), stopped_by: || gateway("the names of your namespaces start with `{attacker}-`"), guard: "foreign-namespace" },
     Wish { name: "prefix-only", does: "whose name is only the beginning of its prefix", namespace: "{attacker}", metadata: |_| json!({}), stopped_by: || gateway("the names of your namespaces start with `{attacker}-`"), guard: "foreign-namespace" },
@@ -62,7 +64,10 @@ pub(super) fn techniques() -> Vec<Technique> {
     for wish in WISHES {
         let plan = |field: &Field, guard: bool| {
             let name = field.fill(wish.namespace);
-            let object = namespace(&name, (wish.metadata)(field));
+            let mut object = namespace(&name, (wish.metadata)(field));
+            if guard {
+                stamp(field, &mut object);
+            }
             let request = Request::post("/api/v1/namespaces", &object);
             let attack = if guard {
                 Attack::shot(
@@ -104,7 +109,28 @@ pub(super) fn techniques() -> Vec<Technique> {
     all
 }
 
-/// As the gateway would ask, with its stamps missing.
+/// Adds the gateway's stamps, but for those that are forged already.
+fn stamp(field: &Field, object: &mut Value) {
+    let stamps = [
+        ("labels", labels::TENANT, field.attacker.tenant.clone()),
+        ("labels", labels::TENANT_UID, field.attacker.uid.clone()),
+        (
+            "annotations",
+            labels::PREFIX,
+            format!("{}-", field.attacker.tenant),
+        ),
+    ];
+    let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
+        return;
+    };
+    for (map, key, value) in stamps {
+        if let Value::Object(map) = metadata.entry(map).or_insert_with(|| json!({})) {
+            map.entry(key).or_insert(Value::String(value));
+        }
+    }
+}
+
+/// As the gateway would ask.
 fn impersonated(field: &Field, request: Request) -> Request {
     request
         .header(

@@ -24,7 +24,7 @@ const MARK: &str = "198.51.100.77";
 #[rustfmt::skip]
 const OBJECTS: &[Object] = &[
     Object { name: "pods", path: "/api/v1/namespaces/{own}/pods/attack-own", kind: ("v1", "Pod"), theorem: Theorem::T4, status: || json!({"podIP": MARK, "podIPs": [{"ip": MARK}]}) },
-    Object { name: "services", path: "/api/v1/namespaces/{own}/services/attack-own", kind: ("v1", "Service"), theorem: Theorem::T4, status: || json!({"loadBalancer": {"ingress": [{"ip": MARK}]}}) },
+    Object { name: "services", path: "/api/v1/namespaces/{own}/services/attack-own", kind: ("v1", "Service"), theorem: Theorem::T4, status: || json!({"conditions": [{"type": "Attack", "status": "True", "reason": "x", "message": MARK, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}) },
     Object { name: "deployments", path: "/apis/apps/v1/namespaces/{own}/deployments/attack-own", kind: ("apps/v1", "Deployment"), theorem: Theorem::T1, status: || json!({"conditions": [{"type": "Progressing", "status": "True", "reason": "x", "message": MARK}]}) },
     Object { name: "namespaces", path: "/api/v1/namespaces/{own}", kind: ("v1", "Namespace"), theorem: Theorem::T4, status: || json!({"phase": "Active", "conditions": [{"type": "x", "status": "True", "reason": "x", "message": MARK}]}) },
 ];
@@ -35,7 +35,7 @@ pub(super) fn techniques() -> Vec<Technique> {
         for how in ["merge", "json", "apply", "update"] {
             let plan = move |field: &Field, door, credential| {
                 let path = field.fill(object.path);
-                Attack::shot(door, credential, request(object, how, &path))
+                Attack::shot(door, credential, request(object, how, &path, field))
                     .truth(Truth::Lacks(path, MARK.into()))
             };
             let technique = |way: &str, who: &str, door, credential: Credential| {
@@ -72,7 +72,7 @@ pub(super) fn techniques() -> Vec<Technique> {
     all
 }
 
-fn request(object: &Object, how: &str, path: &str) -> Request {
+fn request(object: &Object, how: &str, path: &str, field: &Field) -> Request {
     let status = (object.status)();
     let target = format!("{path}/status");
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -92,6 +92,18 @@ fn request(object: &Object, how: &str, path: &str) -> Request {
             APPLY,
             &whole(),
         ),
+        // A Namespace without its labels would be refused for that.
+        _ if object.name == "namespaces" => {
+            let mut namespace = field.attacker.object.clone();
+            if let Value::Object(map) = &mut namespace {
+                map.insert("status".into(), status.clone());
+            }
+            if let Some(Value::Object(metadata)) = namespace.get_mut("metadata") {
+                metadata.remove("resourceVersion");
+                metadata.remove("managedFields");
+            }
+            Request::put(target, &namespace)
+        }
         _ => Request::put(target, &whole()),
     }
 }

@@ -135,12 +135,15 @@ impl Client {
             .0)
     }
 
-    /// The same as [`Self::send`], on a connection that is used again. For requests that are known to
-    /// be well-formed.
+    /// The same as [`Self::send`], on a connection that is used again if the request is one that HTTP
+    /// knows, and has left it in order.
     ///
     /// # Errors
     /// As [`Self::send`].
     pub async fn send_again(&self, request: &Request) -> Result<Response, WireError> {
+        if !request.is_orderly() {
+            return self.send(request).await;
+        }
         let deadline = Instant::now() + DEADLINE;
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let was_idle = idle.is_some();
