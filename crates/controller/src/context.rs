@@ -131,6 +131,7 @@ impl ReconcileError {
             Self::Cluster(error) => error.chain(),
             Self::Differs(_) => self.to_string(),
         };
+        let line = line.replace('\n', " ");
         match line.char_indices().nth(LONGEST) {
             None => line,
             Some((end, _)) => format!("{} ...", line.get(..end).unwrap_or_default()),

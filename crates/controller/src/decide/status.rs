@@ -79,11 +79,15 @@ fn ready(
     namespaces: &[NamespaceStatus],
 ) -> (ConditionStatus, &'static str, String) {
     use ConditionStatus::{False, True};
-    let closed: Vec<String> = namespaces
-        .iter()
-        .filter(|n| !n.isolated)
-        .map(|n| n.name.clone())
-        .collect();
+    // A namespace on its way out owes nobody anything.
+    let staying = |test: fn(&NamespaceStatus) -> bool| -> Vec<String> {
+        let paired = known.namespaces.iter().zip(namespaces);
+        let staying = paired.filter(|(record, _)| !record.deleting);
+        let found = staying.filter(|(_, status)| test(status));
+        found.map(|(_, status)| status.name.clone()).collect()
+    };
+    let closed = staying(|namespace| !namespace.isolated);
+    let incomplete = staying(|namespace| !namespace.message.is_empty());
     match standing {
         Standing::Invalid(errors) => (False, "InvalidSpec", fields(errors)),
         Standing::Conflict(_, error) => (False, "PrefixConflict", error.to_string()),
@@ -105,6 +109,11 @@ fn ready(
             False,
             "NamespacesNotIsolated",
             format!("these take no pods: {}", names(&closed)),
+        ),
+        Standing::Good(_) if !incomplete.is_empty() => (
+            False,
+            "NamespacesIncomplete",
+            format!("not all is in place in these: {}", names(&incomplete)),
         ),
         Standing::Good(tenant) => {
             let cordoned = if tenant.cordoned {
@@ -233,6 +242,14 @@ mod tests {
         assert_eq!(
             ready_of(&good, &known(&foreign)),
             "False NamespacesNotIsolated: these take no pods: acme-a"
+        );
+        let incomplete = Known {
+            problems: BTreeMap::from([("acme-a".to_owned(), "cannot apply".to_owned())]),
+            ..known(&open)
+        };
+        assert_eq!(
+            ready_of(&good, &incomplete),
+            "False NamespacesIncomplete: not all is in place in these: acme-a"
         );
         let failure = Known {
             failure: Some("cannot apply".to_owned()),
