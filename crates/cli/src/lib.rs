@@ -2,6 +2,9 @@
 //! that its reference can be generated.
 
 mod apps;
+mod attack;
+mod explain;
+mod reference;
 mod sandbox;
 
 use std::process::ExitCode;
@@ -31,6 +34,10 @@ enum Command {
     /// A real control plane with Bulkhead in front of it, on this machine.
     #[command(subcommand)]
     Sandbox(sandbox::Command),
+    /// Attack a running sandbox, and say what stopped each technique.
+    Attack(attack::Arguments),
+    /// Say what a control stops, and how to mend what it refuses.
+    Explain(explain::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -41,6 +48,10 @@ pub fn main() -> ExitCode {
         Command::Controller(arguments) => apps::controller(arguments),
         Command::Gateway(arguments) => apps::gateway(arguments),
         Command::Sandbox(command) => sandbox::run(command),
+        Command::Attack(arguments) => {
+            sandbox::runtime().and_then(|runtime| runtime.block_on(attack::run(&arguments)))
+        }
+        Command::Explain(arguments) => explain::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         let style = anstyle::AnsiColor::Red.on_default().bold();
@@ -52,5 +63,5 @@ pub fn main() -> ExitCode {
 /// The reference of every command and flag, as Markdown.
 #[must_use]
 pub fn reference() -> String {
-    Cli::command().render_long_help().to_string()
+    reference::markdown(Cli::command())
 }

@@ -155,7 +155,7 @@ impl Driven {
     /// Measures nothing before the answers are those that should be measured.
     async fn check(&mut self) -> Result<()> {
         for (path, body) in review::reviews()? {
-            let answer = self.single.send(path, body).await?;
+            let answer = self.single.send(path, body.clone()).await?;
             review::check(self.server.kind, path, &answer)?;
         }
         Ok(())

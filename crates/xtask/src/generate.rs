@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use bulkhead_controls::{Endpoint, WebhookClient, webhook_configurations};
+use bulkhead_model::labels::SYSTEM_NAMESPACE;
 use serde_json::Value;
 use similar::TextDiff;
 
@@ -28,7 +30,12 @@ pub fn run(check: bool) -> Result<()> {
         }
         if check {
             let diff = TextDiff::from_lines(&found, text);
-            println!("{}", diff.unified_diff().context_radius(2).header("committed", "generated"));
+            println!(
+                "{}",
+                diff.unified_diff()
+                    .context_radius(2)
+                    .header("committed", "generated")
+            );
             drifted.push(path.clone());
         } else {
             let target = root.join(path);
@@ -41,7 +48,10 @@ pub fn run(check: bool) -> Result<()> {
     }
     let expected: BTreeSet<PathBuf> = files.keys().map(|path| root.join(path)).collect();
     for folder in OWNED {
-        for stale in walk(&root.join(folder))?.into_iter().filter(|path| !expected.contains(path)) {
+        for stale in walk(&root.join(folder))?
+            .into_iter()
+            .filter(|path| !expected.contains(path))
+        {
             if check {
                 drifted.push(format!("{} (no longer generated)", stale.display()));
             } else {
@@ -51,35 +61,58 @@ pub fn run(check: bool) -> Result<()> {
         }
     }
     if !drifted.is_empty() {
-        bail!("generated files differ: {}; run `cargo xtask generate`", drifted.join(", "));
+        bail!(
+            "generated files differ: {}; run `cargo xtask generate`",
+            drifted.join(", ")
+        );
     }
     Ok(())
 }
 
 /// The root of the source tree.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").components().collect()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .components()
+        .collect()
 }
 
 /// Every generated file, by its path from the root.
 fn files(root: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     files.insert("config/crds.yaml".into(), yaml(&bulkhead_api::crds())?);
-    files.insert("config/rbac.yaml".into(), yaml(&bulkhead_isolation::install())?);
-    files.insert("config/guards.yaml".into(), yaml(&bulkhead_controls::guards::policies())?);
+    files.insert(
+        "config/rbac.yaml".into(),
+        yaml(&bulkhead_isolation::install())?,
+    );
+    files.insert(
+        "config/guards.yaml".into(),
+        yaml(&bulkhead_controls::guards::policies())?,
+    );
     files.insert("config/webhooks.yaml".into(), yaml(&webhooks())?);
     for (name, text) in bulkhead_controls::docs() {
         files.insert(format!("docs/controls/{name}"), text);
     }
     files.insert("docs/cli.md".into(), bulkhead_cli::reference());
     files.insert("crates/protobuf/src/table.json".into(), from_go(root, &[])?);
-    files.insert("crates/protobuf/tests/fixtures.jsonl".into(), from_go(root, &["fixtures"])?);
+    files.insert(
+        "crates/protobuf/tests/fixtures.jsonl".into(),
+        from_go(root, &["fixtures"])?,
+    );
     Ok(files)
 }
 
 /// The webhook configurations as they look in a cluster, where a Service leads to the webhook.
+/// Who installs them fills in `caBundle`.
 fn webhooks() -> Vec<Value> {
-    bulkhead_controls::webhook_configurations(&bulkhead_controls::WebhookClient::service())
+    webhook_configurations(&WebhookClient {
+        endpoint: Endpoint::Service {
+            namespace: SYSTEM_NAMESPACE.into(),
+            name: "webhook".into(),
+            port: 443,
+        },
+        ca_bundle_pem: String::new(),
+    })
 }
 
 fn yaml(objects: &[Value]) -> Result<String> {
@@ -100,7 +133,10 @@ fn from_go(root: &Path, args: &[&str]) -> Result<String> {
         .output()
         .context("cannot start `go`, which reads Kubernetes' own types for `crates/protobuf`")?;
     if !output.status.success() {
-        bail!("the generator of `crates/protobuf` failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "the generator of `crates/protobuf` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -7,7 +7,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Bulkhead's developer commands", bin_name = "cargo xtask")]
+#[command(
+    name = "cargo xtask",
+    about = "Bulkhead's developer commands",
+    bin_name = "cargo xtask"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

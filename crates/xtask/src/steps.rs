@@ -25,10 +25,28 @@ pub fn test(e2e: bool) -> Result<()> {
     step(
         "lints",
         &[],
-        &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
     )?;
     step("drift", &[], &["xtask", "generate", "--check"])?;
-    step("tests", &[], &["test", "--workspace", "--locked", "--exclude", "bulkhead-e2e"])?;
+    step(
+        "tests",
+        &[],
+        &[
+            "test",
+            "--workspace",
+            "--locked",
+            "--exclude",
+            "bulkhead-e2e",
+        ],
+    )?;
     step(
         "documentation",
         &[("RUSTDOCFLAGS", "-D warnings")],
@@ -37,7 +55,11 @@ pub fn test(e2e: bool) -> Result<()> {
     if e2e {
         let args = ["test", "--locked", "-p", "bulkhead-e2e"];
         step("end-to-end, newest", &[], &args)?;
-        step("end-to-end, 1.33", &[("BULKHEAD_E2E_EMULATE", EMULATE)], &args)?;
+        step(
+            "end-to-end, 1.33",
+            &[("BULKHEAD_E2E_EMULATE", EMULATE)],
+            &args,
+        )?;
     }
     println!();
     for (name, took) in done {

@@ -25,24 +25,64 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     ("serve", Kind::Edge, &[]),
     ("attack", Kind::Edge, &["model"]),
     ("sandbox", Kind::Edge, &[]),
-    ("webhook", Kind::App, &["api", "cluster", "controls", "model", "serve"]),
-    ("controller", Kind::App, &["api", "cluster", "isolation", "model", "serve"]),
-    ("gateway", Kind::App, &["cluster", "controls", "model", "protobuf", "scope", "serve"]),
+    (
+        "webhook",
+        Kind::App,
+        &["api", "cluster", "controls", "model", "serve"],
+    ),
+    (
+        "controller",
+        Kind::App,
+        &["api", "cluster", "isolation", "model", "serve"],
+    ),
+    (
+        "gateway",
+        Kind::App,
+        &["cluster", "controls", "model", "protobuf", "scope", "serve"],
+    ),
     (
         "cli",
         Kind::App,
         &[
-            "api", "attack", "cluster", "controller", "controls", "gateway", "isolation", "model",
-            "sandbox", "serve", "webhook",
+            "api",
+            "attack",
+            "cluster",
+            "controller",
+            "controls",
+            "gateway",
+            "isolation",
+            "model",
+            "sandbox",
+            "serve",
+            "webhook",
         ],
     ),
     ("e2e", Kind::Dev, &["attack", "model", "sandbox"]),
-    ("xtask", Kind::Dev, &["api", "cli", "controls", "isolation", "model", "serve", "webhook"]),
+    (
+        "xtask",
+        Kind::Dev,
+        &[
+            "api",
+            "cli",
+            "controls",
+            "isolation",
+            "model",
+            "serve",
+            "webhook",
+        ],
+    ),
 ];
 
 /// What does I/O, keeps time or draws lots: out of a pure crate's reach, directly or not.
 const IMPURE: &[&str] = &[
-    "hyper", "kube-client", "kube-runtime", "mio", "reqwest", "rustls", "socket2", "tokio",
+    "hyper",
+    "kube-client",
+    "kube-runtime",
+    "mio",
+    "reqwest",
+    "rustls",
+    "socket2",
+    "tokio",
     "tracing-subscriber",
 ];
 
@@ -66,7 +106,11 @@ fn every_crate_has_a_layer_and_every_layer_a_crate() {
     assert_eq!(found, listed);
     for package in metadata.workspace_packages() {
         let folder = package.manifest_path.parent().unwrap().file_name().unwrap();
-        assert_eq!(ours(package.name.as_str()), Some(folder), "folder and name differ");
+        assert_eq!(
+            ours(package.name.as_str()),
+            Some(folder),
+            "folder and name differ"
+        );
     }
 }
 
@@ -75,10 +119,16 @@ fn crates_depend_on_what_their_layer_allows() {
     for package in metadata().workspace_packages() {
         let name = ours(package.name.as_str()).unwrap();
         let (_, _, allowed) = LAYERS.iter().find(|(layer, ..)| *layer == name).unwrap();
-        for dependency in package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development)
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind != DependencyKind::Development)
         {
             if let Some(theirs) = ours(&dependency.name) {
-                assert!(allowed.contains(&theirs), "`{name}` may not depend on `{theirs}`");
+                assert!(
+                    allowed.contains(&theirs),
+                    "`{name}` may not depend on `{theirs}`"
+                );
             }
         }
     }
@@ -87,18 +137,34 @@ fn crates_depend_on_what_their_layer_allows() {
 #[test]
 fn pure_crates_reach_no_input_or_output() {
     let metadata = metadata();
-    let names: BTreeMap<&PackageId, &str> =
-        metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
+    let names: BTreeMap<&PackageId, &str> = metadata
+        .packages
+        .iter()
+        .map(|p| (&p.id, p.name.as_str()))
+        .collect();
     let nodes = &metadata.resolve.as_ref().unwrap().nodes;
     for (name, kind, _) in LAYERS.iter().filter(|(_, kind, _)| *kind == Kind::Pure) {
-        let root = metadata.workspace_packages().iter().find(|p| ours(p.name.as_str()) == Some(name)).unwrap().id.clone();
+        let root = metadata
+            .workspace_packages()
+            .iter()
+            .find(|p| ours(p.name.as_str()) == Some(name))
+            .unwrap()
+            .id
+            .clone();
         let mut seen = BTreeSet::from([root.clone()]);
         let mut queue = vec![root];
         while let Some(id) = queue.pop() {
-            assert!(!IMPURE.contains(&names[&id]), "the {kind:?} crate `{name}` reaches `{}`", names[&id]);
+            assert!(
+                !IMPURE.contains(&names[&id]),
+                "the {kind:?} crate `{name}` reaches `{}`",
+                names[&id]
+            );
             let node = nodes.iter().find(|node| node.id == id).unwrap();
             for dep in &node.deps {
-                let counts = dep.dep_kinds.iter().any(|k| k.kind == DependencyKind::Normal);
+                let counts = dep
+                    .dep_kinds
+                    .iter()
+                    .any(|k| k.kind == DependencyKind::Normal);
                 if counts && seen.insert(dep.pkg.clone()) {
                     queue.push(dep.pkg.clone());
                 }
@@ -111,15 +177,25 @@ fn pure_crates_reach_no_input_or_output() {
 fn only_cluster_uses_the_kubernetes_client() {
     for package in metadata().workspace_packages() {
         let name = ours(package.name.as_str()).unwrap();
-        let uses = package.dependencies.iter().any(|d| d.name == "kube" || d.name == "kube-client");
-        assert!(!uses || ["cluster", "e2e"].contains(&name), "`{name}` uses the Kubernetes client");
+        let uses = package
+            .dependencies
+            .iter()
+            .any(|d| d.name == "kube" || d.name == "kube-client");
+        assert!(
+            !uses || ["cluster", "e2e"].contains(&name),
+            "`{name}` uses the Kubernetes client"
+        );
     }
 }
 
 #[test]
 fn no_crate_of_ours_has_features() {
     for package in metadata().workspace_packages() {
-        assert!(package.features.is_empty(), "`{}`: a feature could change a decision", package.name);
+        assert!(
+            package.features.is_empty(),
+            "`{}`: a feature could change a decision",
+            package.name
+        );
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Exec {
 }
 
 impl Directory {
-    fn layout(&self) -> anyhow::Result<Layout> {
+    pub(crate) fn layout(&self) -> anyhow::Result<Layout> {
         Ok(match &self.dir {
             Some(dir) => Layout::new(dir)?,
             None => Layout::in_state_folder()?,
@@ -94,7 +94,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().build().context("cannot start")
 }

@@ -136,7 +136,7 @@ fn check_port(wanted: &Wanted) -> anyhow::Result<()> {
 }
 
 fn find_binaries(arguments: &Arguments, progress: &mut Progress) -> anyhow::Result<Binaries> {
-    let search = Search::from_environment(arguments.kubernetes_bin.clone())?;
+    let search = Search::from_environment(arguments.kubernetes_bin.clone());
     let found = search.find(&mut |event| match event {
         binaries::Progress::AssetsIncomplete { dir, missing } => progress.note(&format!(
             "{}={} is not used: it lacks {}",

@@ -14,7 +14,6 @@ use hyper::body::Incoming;
 use rustls::RootCertStore;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
 
 use crate::bench_admission::{Kind, review};
 
@@ -96,8 +95,8 @@ pub(super) async fn serve(kind: Kind, folder: &Path) -> Result<()> {
     .await?;
     println!("{}", server.address());
     let stop = async {
-        let mut rest = Vec::new();
-        let _ = tokio::io::stdin().read_to_end(&mut rest).await;
+        let read = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = tokio::task::spawn_blocking(read).await;
     };
     match kind {
         Kind::Webhook => {
