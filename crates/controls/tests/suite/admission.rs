@@ -230,3 +230,23 @@ fn a_claim_keeps_the_volume_that_the_cluster_chose_for_it() {
         json!("pv-1")
     ));
 }
+
+#[test]
+fn a_template_of_a_claim_names_no_volume_whoever_writes_it() {
+    let volume = json!({"name": "v", "ephemeral": {
+        "volumeClaimTemplate": {"spec": {"volumeName": "pv-1"}},
+    }});
+    let pod = pod(json!({"containers": [], "volumes": [volume]}));
+    let mut request = update(pod.clone(), pod, None);
+    request.user_info.username = "system:kube-controller-manager".into();
+    let findings = admit(request, &strict()).unwrap();
+    assert_eq!(names(&findings), BTreeSet::from(["volume-preclaimed"]));
+}
+
+#[test]
+fn a_pod_that_cannot_have_the_fields_of_linux_is_not_given_them() {
+    for system in [json!("windows"), json!("plan9"), json!(1)] {
+        let pod = pod(json!({"os": {"name": system}, "containers": [{"name": "c"}]}));
+        assert_eq!(mend(&create(pod), &strict()), None, "{system}");
+    }
+}
