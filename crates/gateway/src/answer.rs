@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bulkhead_cluster::ForwardedBody;
 use bulkhead_model::labels;
-use bulkhead_scope::{Credential, Denial};
+use bulkhead_scope::{Credential, Denial, Document, Path, ScopedRequest};
 use bulkhead_serve::{Body, full, read_body};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -25,6 +25,9 @@ const PASSED: [HeaderName; 5] = [
 
 /// The longest Status that is read; a longer one is none.
 const LONGEST_STATUS: usize = 1024 * 1024;
+
+/// The longest discovery document that is read. A cluster with a thousand kinds has about 2 MiB.
+const LONGEST_DOCUMENT: usize = 32 * 1024 * 1024;
 
 /// The response to a refused request.
 pub(crate) fn refused(denial: &Denial) -> Response<Body> {
@@ -60,22 +63,22 @@ pub(crate) fn object(status: StatusCode, value: &Value) -> Response<Body> {
 /// answered with what no API server answers.
 pub(crate) async fn upstream(
     response: Response<ForwardedBody>,
-    credential: &Credential,
+    scoped: &ScopedRequest,
 ) -> Result<Response<Body>, Denial> {
     let (parts, body) = response.into_parts();
     let headers = passed(&parts.headers);
     let status = parts.status;
-    let body = if status.is_success() {
+    let body = if status.is_success() && names_addresses(scoped.request().path()) {
+        let bytes = whole(body, LONGEST_DOCUMENT).await?;
+        let mut document: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| incident(&format!("discovery cannot be read: {error}")))?;
+        hide_addresses(&mut document);
+        full(document.to_string())
+    } else if status.is_success() {
         body.map_err(Into::into).boxed_unsync()
     } else {
-        let read =
-            tokio::time::timeout(Duration::from_secs(10), read_body(body, LONGEST_STATUS)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) => return Err(incident(&format!("the answer cannot be read: {error}"))),
-            Err(_) => return Err(incident("the answer does not end")),
-        };
-        if let Some(why) = ours(status, &bytes, credential) {
+        let bytes = whole(body, LONGEST_STATUS).await?;
+        if let Some(why) = ours(status, &bytes, scoped.credential()) {
             return Err(incident(&format!(
                 "{why}: {}",
                 String::from_utf8_lossy(&bytes)
@@ -87,6 +90,37 @@ pub(crate) async fn upstream(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+async fn whole(body: ForwardedBody, longest: usize) -> Result<Bytes, Denial> {
+    match tokio::time::timeout(Duration::from_secs(10), read_body(body, longest)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(incident(&format!("the answer cannot be read: {error}"))),
+        Err(_) => Err(incident("the answer does not end")),
+    }
+}
+
+/// Whether the document says where the API server is.
+fn names_addresses(path: &Path) -> bool {
+    matches!(
+        path,
+        Path::Document(Document::CoreVersions | Document::Groups | Document::Group(_))
+    )
+}
+
+/// Where the API server is, is nothing that tenants reach. An empty list is what clients take
+/// for `the address that you asked`.
+fn hide_addresses(document: &mut Value) {
+    const FIELD: &str = "serverAddressByClientCIDRs";
+    let clear = |object: &mut Value| {
+        if let Some(addresses) = object.get_mut(FIELD) {
+            *addresses = Value::Array(Vec::new());
+        }
+    };
+    clear(document);
+    if let Some(Value::Array(groups)) = document.get_mut("groups") {
+        groups.iter_mut().for_each(clear);
+    }
 }
 
 /// Logs what went wrong on our side and tells the client an id to ask for it by.
@@ -130,6 +164,7 @@ fn ours(status: StatusCode, body: &Bytes, credential: &Credential) -> Option<&'s
 #[cfg(test)]
 mod tests {
     use bulkhead_model::SyntheticUser;
+    use serde_json::json;
 
     use super::*;
 
@@ -162,6 +197,25 @@ mod tests {
             let got = ours(status, &Bytes::from(body), credential).is_some();
             assert_eq!(got, ours_it_is, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn discovery_does_not_say_where_the_api_server_is() {
+        let address = json!([{"clientCIDR": "0.0.0.0/0", "serverAddress": "192.0.2.2:6443"}]);
+        let mut document = json!({
+            "kind": "APIGroupList",
+            "serverAddressByClientCIDRs": address,
+            "groups": [{"name": "apps", "serverAddressByClientCIDRs": address}, {"name": "batch"}],
+        });
+        hide_addresses(&mut document);
+        assert_eq!(
+            document,
+            json!({
+                "kind": "APIGroupList",
+                "serverAddressByClientCIDRs": [],
+                "groups": [{"name": "apps", "serverAddressByClientCIDRs": []}, {"name": "batch"}],
+            })
+        );
     }
 
     #[test]

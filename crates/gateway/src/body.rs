@@ -1,8 +1,13 @@
 //! A request's body, parsed. What cannot be read in one way only is refused, and what goes
 //! upstream is our own encoding of what was read.
 
+use std::time::Duration;
+
 use bulkhead_model::json;
 use bulkhead_scope::{Body, Denial, PatchType, Verb};
+use bulkhead_serve::{BodyError, BoxError, read_body};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 
 /// The API server's own limit.
@@ -11,7 +16,50 @@ pub(crate) const MAX_BODY: usize = 3 * 1024 * 1024;
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-/// Reads a body.
+/// How much of a body that is too large is still taken and thrown away: many clients read no
+/// answer before they have sent all.
+const THROWN_AWAY: usize = 16 * 1024 * 1024;
+/// For how long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes a body's bytes.
+///
+/// # Errors
+/// 413 if it is too large, 408 if it takes too long, 400 if it breaks off.
+pub(crate) async fn read<B>(mut payload: B) -> Result<Bytes, Denial>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let error = match read_body(&mut payload, MAX_BODY).await {
+        Ok(bytes) => return Ok(bytes),
+        Err(error) => error,
+    };
+    Err(match error {
+        BodyError::TooLarge { .. } => {
+            let _ = tokio::time::timeout(PATIENCE, throw_away(payload)).await;
+            Denial::too_large(error.to_string())
+        }
+        BodyError::TimedOut(_) => Denial {
+            status: 408,
+            reason: "Timeout",
+            ..Denial::bad_request(error.to_string())
+        },
+        BodyError::Truncated(_) => Denial::bad_request(error.to_string()),
+    })
+}
+
+async fn throw_away(mut payload: impl http_body::Body<Data = Bytes> + Unpin) {
+    let mut taken = 0;
+    while let Some(Ok(frame)) = payload.frame().await {
+        taken += frame.data_ref().map_or(0, Bytes::len);
+        if taken > THROWN_AWAY {
+            return;
+        }
+    }
+}
+
+/// Reads a body's form.
 ///
 /// # Errors
 /// 415 for a form that is not taken for the verb, 400 for bytes that are not of the form.

@@ -10,7 +10,7 @@ use bulkhead_scope::{
     ApiRequest, Caller, Claim, Credential, Denial, Membership, Outcome, Path, QueryValue,
     ScopedRequest, Verb, parse, scope,
 };
-use bulkhead_serve::{Body, BodyError, BoxError, Peer, probe, read_body};
+use bulkhead_serve::{Body, BoxError, Peer, probe};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 
@@ -52,7 +52,7 @@ impl Gateway {
 
     pub(crate) async fn serve<B>(self: Arc<Self>, request: Request<B>, peer: Peer) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
         let anonymous =
@@ -80,7 +80,7 @@ impl Gateway {
         audit: &mut Audit,
     ) -> Result<Response<Body>, Denial>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
         let (head, payload) = request.into_parts();
@@ -97,9 +97,7 @@ impl Gateway {
         audit.asked(&asked);
         let accept = accepted(&head, &asked)?;
         let content_type = headers::one(&head.headers, &header::CONTENT_TYPE)?;
-        let bytes = read_body(payload, body::MAX_BODY)
-            .await
-            .map_err(unreadable)?;
+        let bytes = body::read(payload).await?;
         let body = body::parse(content_type, &bytes, asked.verb())?;
         drop(bytes);
         let caller = self.caller(&identity);
@@ -163,7 +161,7 @@ impl Gateway {
             Credential::Forwarder { .. } => &self.forwarder,
         };
         match tokio::time::timeout(ANSWER, by.send(request)).await {
-            Ok(Ok(response)) => answer::upstream(response, scoped.credential()).await,
+            Ok(Ok(response)) => answer::upstream(response, scoped).await,
             Ok(Err(error)) => {
                 tracing::warn!(error = %error.chain(), "the API server cannot be reached");
                 Err(Denial::unavailable("the API server cannot be reached", 1))
@@ -294,18 +292,6 @@ fn accepted(head: &http::request::Parts, asked: &ApiRequest) -> Result<String, D
         .collect();
     let values = values.map_err(|_| Denial::bad_request("the header `accept` is no ASCII text"))?;
     negotiate(&values, asked.path())
-}
-
-fn unreadable(error: BodyError) -> Denial {
-    match error {
-        BodyError::TooLarge { .. } => Denial::too_large(error.to_string()),
-        BodyError::TimedOut(_) => Denial {
-            status: 408,
-            reason: "Timeout",
-            ..Denial::bad_request(error.to_string())
-        },
-        BodyError::Truncated(_) => Denial::bad_request(error.to_string()),
-    }
 }
 
 /// Whether the answer has no end of its own.

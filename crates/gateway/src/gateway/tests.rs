@@ -5,7 +5,7 @@ use std::path::Path as FsPath;
 
 use bulkhead_cluster::Cluster;
 use bulkhead_model::labels;
-use bulkhead_serve::full;
+use bulkhead_serve::{full, read_body};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
