@@ -47,11 +47,14 @@ fn section(command: &Command, above: &str, out: &mut String) {
 fn spelling(arg: &Arg) -> String {
     let flag = arg.get_long().map(|long| format!("--{long}"));
     let takes_value = arg.get_action().takes_values();
-    let values = arg.get_value_names().unwrap_or_default().iter();
-    let value = values
-        .map(|value| format!("<{value}>"))
-        .collect::<Vec<_>>()
-        .join(" ");
+    let value = match arg.get_value_names() {
+        Some(names) => names
+            .iter()
+            .map(|name| format!("<{name}>"))
+            .collect::<Vec<_>>()
+            .join(" "),
+        None => format!("<{}>", arg.get_id()),
+    };
     match flag {
         Some(flag) if takes_value => format!("{flag} {value}"),
         Some(flag) => flag,
@@ -66,6 +69,9 @@ fn meaning(arg: &Arg) -> String {
         .unwrap_or_default()
         .replace('\n', " ")
         .replace('|', "\\|");
+    if !text.ends_with('.') {
+        text.push('.');
+    }
     let defaults: Vec<_> = arg
         .get_default_values()
         .iter()
@@ -117,6 +123,23 @@ mod tests {
                     .subcommand(Command::new("hidden").hide(true)),
             ),
         );
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        <!-- Generated: change the commands, not this file. -->
+
+        # tool
+
+        Does things.
+
+        ## tool up
+
+        Goes up.
+
+        | argument | meaning |
+        |---|---|
+        | `--dir <DIR>` | Where \| how. Required. |
+        | `--nodes <N>` | How many. Default: `2`. |
+        | `--kill` | At once. |
+        | `<NAME>` | Which. |
+        ");
     }
 }

@@ -151,28 +151,25 @@ pub struct Search {
     pub flag: Option<PathBuf>,
     /// The value of [`ASSETS_VARIABLE`].
     pub assets: Option<PathBuf>,
-    /// The cache folder of all of Bulkhead.
-    pub cache: PathBuf,
+    /// The cache folder of all of Bulkhead; none if there is no home directory.
+    pub cache: Option<PathBuf>,
     /// The Go command, `go` unless a test says otherwise.
     pub go: PathBuf,
 }
 
 impl Search {
     /// Looks where the environment says.
-    ///
-    /// # Errors
-    /// If there is no home directory to keep a cache in.
-    pub fn from_environment(flag: Option<PathBuf>) -> Result<Self, BinariesError> {
+    #[must_use]
+    pub fn from_environment(flag: Option<PathBuf>) -> Self {
         use etcetera::BaseStrategy as _;
-        let folders =
-            etcetera::base_strategy::Xdg::new().map_err(|_| BinariesError::NoCacheFolder)?;
+        let folders = etcetera::base_strategy::Xdg::new().ok();
         let assets = std::env::var_os(ASSETS_VARIABLE).filter(|value| !value.is_empty());
-        Ok(Self {
+        Self {
             flag,
             assets: assets.map(PathBuf::from),
-            cache: folders.cache_dir().join("bulkhead"),
+            cache: folders.map(|folders| folders.cache_dir().join("bulkhead")),
             go: PathBuf::from("go"),
-        })
+        }
     }
 
     /// Finds the programs, or builds them, which takes minutes the first time. Two that build at
@@ -209,7 +206,8 @@ impl Search {
             });
             incomplete_assets = Some(missing);
         }
-        let dir = self.cache.join("control-plane").join(sources::key()?);
+        let cache = self.cache.as_ref().ok_or(BinariesError::NoCacheFolder)?;
+        let dir = cache.join("control-plane").join(sources::key()?);
         if missing(&dir).is_empty() {
             return Ok(Binaries {
                 dir,

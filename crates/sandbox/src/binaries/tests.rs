@@ -38,7 +38,7 @@ fn search(cache: &Path, go: PathBuf) -> Search {
     Search {
         flag: None,
         assets: None,
-        cache: cache.to_owned(),
+        cache: Some(cache.to_owned()),
         go,
     }
 }
@@ -181,4 +181,15 @@ fn without_any_way_the_error_names_three() {
           2. KUBEBUILDER_ASSETS=DIR, the same as an environment variable (it is set, but its folder lacks `kwok`)
           3. Go on the PATH (https://go.dev/dl), to build them once into `CACHE/control-plane`
         ");
+}
+
+#[test]
+fn a_folder_that_is_named_needs_no_cache() {
+    let full = folder(&names());
+    let mut search = search(full.path(), "no-such-go".into());
+    search.cache = None;
+    let error = search.find(&mut silent).unwrap_err();
+    assert!(matches!(error, BinariesError::NoCacheFolder));
+    search.flag = Some(full.path().to_owned());
+    assert!(search.find(&mut silent).is_ok());
 }
