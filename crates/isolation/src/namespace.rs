@@ -61,6 +61,8 @@ pub fn namespace_metadata(tenant: &Tenant) -> Metadata {
                 "pod-security.kubernetes.io/enforce-version",
                 POD_SECURITY_VERSION,
             ),
+            // Left out, it would follow `enforce`, and warn of templates whose pods are mended.
+            ("pod-security.kubernetes.io/warn", "privileged"),
         ]),
         annotations,
     }
