@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_model::tenant::Person;
-use bulkhead_model::{NamespaceName, Prefix, SyntheticUser, Tenant, TenantName, Uid};
+use bulkhead_model::{NamespaceName, Prefix, Role, SyntheticUser, Tenant, TenantName, Uid};
 
 /// Somebody outside with all that they may act for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,15 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// Whether the role makes namespaces: the right that vouches for new ones is the
+    /// administrators' alone.
+    #[must_use]
+    pub fn creates_namespaces(&self) -> bool {
+        self.user.role == Role::Admin.name()
+    }
+}
+
 impl Caller {
     /// The membership whose namespace this is.
     #[must_use]
@@ -94,7 +103,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use bulkhead_model::Profile;
-    use bulkhead_model::tenant::{Member, NetworkIsolation, PodSecurity, Role, Subject};
+    use bulkhead_model::tenant::{Member, NetworkIsolation, PodSecurity, Subject};
 
     use super::*;
 

@@ -102,6 +102,19 @@ fn access<'a>(
                 "the list holds your own namespaces",
             )));
         }
+        // Everybody in the group has the right to ask; a guard looks at who may.
+        true if verb == "create" => {
+            return Ok(
+                match caller.memberships.iter().find(|m| m.creates_namespaces()) {
+                    Some(member) => Review::Upstream(member),
+                    None => Review::Answer(answer(
+                        object,
+                        false,
+                        "only the role `admin` creates namespaces",
+                    )),
+                },
+            );
+        }
         true if !name.is_empty() => {
             if let Some(fields) = object
                 .pointer_mut("/spec/resourceAttributes")

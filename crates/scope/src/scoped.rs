@@ -303,6 +303,13 @@ fn create_namespace(
         .about("", "namespaces", Some(name.as_str()))
         .by(FOREIGN_NAMESPACE));
     };
+    if !member.creates_namespaces() {
+        return Err(Denial::forbidden(format!(
+            "namespaces \"{name}\" is forbidden: only the role `admin` creates namespaces, and yours in the tenant `{}` is `{}`",
+            member.tenant, member.user.role
+        ))
+        .about("", "namespaces", Some(name.as_str())));
+    }
     check_cordon(Verb::Create, member)?;
     for which in ["labels", "annotations"] {
         let map = body::metadata_map(object, which)?;
