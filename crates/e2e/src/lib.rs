@@ -77,7 +77,7 @@ fn trial(
 ) -> Trial {
     let bed = bed.clone();
     Trial::test(name, move || match bed.as_ref() {
-        Some(bed) => check(bed).map_err(|error| Failed::from(format!("{error:?}"))),
+        Some(bed) => check(bed).map_err(|error| Failed::from(format!("{error:#}"))),
         None => Err(Failed::from("there is no sandbox")),
     })
 }

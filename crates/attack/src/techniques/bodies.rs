@@ -91,6 +91,38 @@ pub(super) fn techniques() -> Vec<Technique> {
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": field.victim.namespace}}).to_string().into_bytes()
         })
         .stopped_by(refused(403, "foreign-namespace")),
+        Technique::new("body-patch-namespace", Family::Bodies, Theorem::T1, "Moves an object of its own into the victim's namespace by a patch.", |field| {
+            let path = field.fill("/api/v1/namespaces/{own}/configmaps/attack-own");
+            let patch = json!({"metadata": {"namespace": field.victim.namespace}});
+            Attack::shot(Door::Gateway, Credential::Tenant, Request::patch(path.as_str(), super::MERGE, &patch)).truth(Truth::Same(path))
+        })
+        .stopped_by(refused(403, "foreign-namespace")),
+        Technique::new("body-json-patch-namespace", Family::Bodies, Theorem::T1, "Moves an object of its own into the victim's namespace by a JSON patch, whose result only the API server sees.", |field| {
+            let path = field.fill("/api/v1/namespaces/{own}/configmaps/attack-own");
+            let patch = json!([{"op": "replace", "path": "/metadata/namespace", "value": field.victim.namespace}]);
+            Attack::shot(Door::Gateway, Credential::Tenant, Request::patch(path.as_str(), super::JSON_PATCH, &patch)).truth(Truth::Same(path))
+        })
+        .stopped_by(refused(400, "namespace of the provided object does not match")),
+        // The API server itself ignores the query beside a body, and deletes.
+        Technique::new("body-delete-dry-run", Family::Bodies, Theorem::T1, "Asks for a trial deletion with a body that does not say so, which the API server would carry out.", |field| {
+            let path = field.fill("/api/v1/namespaces/{own}/configmaps/attack-own");
+            let body = json!({"kind": "DeleteOptions", "apiVersion": "v1"}).to_string();
+            let request = Request::delete(format!("{path}?dryRun=All")).body("application/json", body);
+            Attack::shot(Door::Gateway, Credential::Tenant, request).truth(Truth::Same(path))
+        })
+        .stopped_by(Expected::new(Layer::Harmless, 200, "\"status\":\"Success\"")),
+        Technique::new("body-delete-contradiction", Family::Bodies, Theorem::T1, "Says one thing of a deletion in the query and another in the body.", |field| {
+            let path = field.fill("/api/v1/namespaces/{own}/configmaps/attack-own");
+            let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"}).to_string();
+            let request = Request::delete(format!("{path}?dryRun=All&propagationPolicy=Background")).body("application/json", body);
+            Attack::shot(Door::Gateway, Credential::Tenant, request).truth(Truth::Same(path))
+        })
+        .stopped_by(refused(400, "is given in the query and otherwise in the body")),
+        Technique::new("head-large", Family::Bodies, Theorem::T5, "Sends a header of half a mebibyte.", |_| {
+            let request = Request::get("/version").header("X-Large", "x".repeat(512 * 1024));
+            Attack::shot(Door::Gateway, Credential::Tenant, request)
+        })
+        .stopped_by(Expected::new(Layer::Http, 431, "")),
         post("body-other-kind", "Sends a Pod to the collection of ConfigMaps.", CONFIGS, "application/json", |_, name| {
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": good_pod()}).to_string().into_bytes()
         })

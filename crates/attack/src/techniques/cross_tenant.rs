@@ -82,6 +82,46 @@ const VERBS: &[Verb] = &[
     Verb { name: "access-review", does: "asks what others may do", theorem: Theorem::T1, rbac: "cannot create resource \"localsubjectaccessreviews\"", method: "POST", target: "/apis/authorization.k8s.io/v1/namespaces/{theirs}/localsubjectaccessreviews", media_type: JSON, body: |field| json!({"metadata": {"namespace": field.victim.namespace}, "spec": {"user": "x", "resourceAttributes": {"namespace": field.victim.namespace, "verb": "get", "resource": "pods"}}}), same: SECRET },
 ];
 
+/// Questions about others' namespaces, which only the gateway answers otherwise than the API server.
+fn questions() -> Vec<Technique> {
+    let ask = |name: &str,
+               does: &str,
+               kind: &'static str,
+               spec: fn(&Field) -> Value,
+               expected: Expected| {
+        Technique::new(name, Family::CrossTenant, Theorem::T1, does, move |field| {
+            let body =
+                json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec(field)});
+            let target = format!(
+                "/apis/authorization.k8s.io/v1/{}s",
+                kind.to_ascii_lowercase()
+            );
+            Attack::shot(
+                Door::Gateway,
+                Credential::Tenant,
+                Request::post(target, &body),
+            )
+        })
+        .stopped_by(expected)
+    };
+    vec![
+        ask(
+            "cross-own-rules-review-gateway",
+            "A tenant's admin asks for its rights in another tenant's namespace, to learn whether there is one.",
+            "SelfSubjectRulesReview",
+            |field| json!({"namespace": field.victim.namespace}),
+            Expected::new(Layer::Gateway, 404, "namespaces \"{theirs}\" not found"),
+        ),
+        ask(
+            "cross-own-access-review-gateway",
+            "A tenant's admin asks whether it may read another tenant's Secrets.",
+            "SelfSubjectAccessReview",
+            |field| json!({"resourceAttributes": {"namespace": field.victim.namespace, "verb": "get", "resource": "secrets"}}),
+            Expected::new(Layer::Harmless, 201, "\"allowed\":false").lacking("\"allowed\":true"),
+        ),
+    ]
+}
+
 fn binding(field: &Field) -> Value {
     json!({
         "metadata": {"name": "attack-cross-binding"},
@@ -106,7 +146,7 @@ fn attack(verb: &Verb, field: &Field, door: Door, credential: Credential) -> Att
 }
 
 pub(super) fn techniques() -> Vec<Technique> {
-    let mut all = Vec::new();
+    let mut all = questions();
     for verb in VERBS {
         let (name, does) = (verb.name, verb.does);
         all.push(

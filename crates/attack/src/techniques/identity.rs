@@ -30,6 +30,9 @@ const AT_GATEWAY: &[(&str, &str, Headers, &str)] = &[
     ("hop-user", "has the impersonated user stripped as a hop-by-hop header", &[("Connection", "close, Impersonate-User")], "system:serviceaccount"),
     ("hop-group", "has the impersonated groups stripped as hop-by-hop headers", &[("Connection", "close, Impersonate-Group, Impersonate-Extra-Bulkhead.dev%2fuser")], "system:serviceaccount"),
     ("hop-authorization", "has the gateway's own credential stripped as a hop-by-hop header", &[("Connection", "close, Authorization")], "system:anonymous"),
+    ("socket-token", "hides a token in a WebSocket's protocol", &[("Sec-WebSocket-Protocol", "v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.bm90LWEtdG9rZW4")], "anonymous"),
+    ("upgrade", "asks for another protocol", &[("Connection", "close, Upgrade"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQAAP__")], "system:serviceaccount"),
+    ("forwarded", "claims to come from elsewhere", &[("X-Forwarded-For", "192.0.2.99"), ("X-Original-URL", "/api/v1/secrets"), ("X-HTTP-Method-Override", "DELETE")], "192.0.2.99"),
     ("bearer-beside", "sends a second credential beside its certificate", &[("Authorization", "Bearer not-a-token")], "not-a-token"),
 ];
 
@@ -91,6 +94,11 @@ pub(super) fn techniques() -> Vec<Technique> {
             all.push(technique.stopped_by(Expected::new(Layer::Gateway, 401, "not both")));
             continue;
         }
+        if *name == "upgrade" {
+            let words = "changes no protocols";
+            all.push(technique.stopped_by(Expected::new(Layer::Gateway, 501, words)));
+            continue;
+        }
         // Other such headers are dropped: the answer is for whom the certificate names.
         let oneself =
             Expected::new(Layer::Harmless, 201, "bulkhead:tenant:{attacker}:admin").lacking(*lacks);
@@ -147,12 +155,47 @@ fn stolen_others() -> Vec<Technique> {
         })
         .stopped_by(Expected::new(Layer::Rbac, 403, rbac))
     };
+    let write = |name: &str,
+                 does: &str,
+                 collection: &'static str,
+                 body: fn() -> serde_json::Value,
+                 expected: Expected| {
+        Technique::new(name, Family::Identity, Theorem::T4, does, move |field| {
+            let collection = field.fill(collection);
+            Attack::shot(
+                Door::ApiServer,
+                Credential::Stolen("controller"),
+                Request::post(collection.as_str(), &body()),
+            )
+            .truth(Truth::Absent(format!("{collection}/attack-stolen")))
+        })
+        .stopped_by(expected)
+    };
     let secret = "/api/v1/namespaces/{theirs}/secrets/attack-victim";
     vec![
         read("stolen-forwarder-alone", "Uses the gateway's stolen forwarding credential without impersonating anybody.", "gateway-forwarder", "/api/v1/namespaces", "cannot list resource \"namespaces\""),
         read("stolen-reader-secret", "Reads a Secret with the gateway's stolen reading credential.", "gateway-reader", secret, "cannot get resource \"secrets\""),
         read("stolen-webhook-secret", "Reads a Secret with the webhook's stolen credential.", "webhook", secret, "cannot get resource \"secrets\""),
         read("stolen-controller-secret", "Reads a Secret with the controller's stolen credential.", "controller", secret, "cannot get resource \"secrets\""),
+        write("stolen-controller-binding", "Binds a tenants' role in `kube-system` with the controller's stolen credential.", "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings",
+            || json!({"metadata": {"name": "attack-stolen"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "bulkhead-tenant-admin"}, "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "bulkhead:tenants"}]}),
+            Expected::new(Layer::Guard, 403, "foreign-namespace")),
+        write("stolen-controller-escalation", "Binds `cluster-admin` in a tenant's namespace with the controller's stolen credential.", "/apis/rbac.authorization.k8s.io/v1/namespaces/{own}/rolebindings",
+            || json!({"metadata": {"name": "attack-stolen"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}, "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "bulkhead:tenants"}]}),
+            Expected::new(Layer::ApiServer, 403, "is attempting to grant RBAC permissions not currently held")),
+        Technique::new(
+            "stolen-controller-kube-system",
+            Family::Identity,
+            Theorem::T4,
+            "Makes `kube-system` a tenant's namespace with the controller's stolen credential.",
+            |field| {
+                let patch = json!({"metadata": {"labels": {"bulkhead.dev/tenant": field.attacker.tenant}}});
+                let path = "/api/v1/namespaces/kube-system";
+                Attack::shot(Door::ApiServer, Credential::Stolen("controller"), Request::patch(path, super::MERGE, &patch))
+                    .truth(Truth::Same(path.into()))
+            },
+        )
+        .stopped_by(Expected::new(Layer::Guard, 403, "foreign-namespace")),
         Technique::new(
             "stolen-controller-shard",
             Family::Identity,

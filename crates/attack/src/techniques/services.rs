@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::good_pod;
 use crate::credential::{Account, Credential};
 use crate::field::{Door, Field};
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
@@ -19,12 +20,68 @@ struct Grab {
 #[rustfmt::skip]
 const GRABS: &[Grab] = &[
     Grab { control: "service-external-ip", variant: "address", does: "takes traffic to an address that is not its own", theorem: Theorem::T4, resource: "services", spec: || json!({"ports": [{"port": 443}], "externalIPs": ["203.0.113.7"]}) },
+    Grab { control: "service-external-ip", variant: "node-port", does: "opens a port on every node", theorem: Theorem::T4, resource: "services", spec: || json!({"type": "NodePort", "ports": [{"port": 443}]}) },
+    Grab { control: "service-external-ip", variant: "load-balancer", does: "picks a load balancer's address", theorem: Theorem::T4, resource: "services", spec: || json!({"type": "LoadBalancer", "loadBalancerIP": "203.0.113.7", "ports": [{"port": 443}]}) },
+    Grab { control: "service-external-ip", variant: "name", does: "is another name for another tenant's Service", theorem: Theorem::T4, resource: "services", spec: || json!({"type": "ExternalName", "externalName": "web.globex-app.svc.cluster.local"}) },
+    Grab { control: "volume-preclaimed", variant: "source", does: "copies a volume of another namespace", theorem: Theorem::T2, resource: "persistentvolumeclaims", spec: || json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "c", "namespace": "globex-app"}}) },
     Grab { control: "volume-preclaimed", variant: "name", does: "names the volume that it wants", theorem: Theorem::T2, resource: "persistentvolumeclaims", spec: || json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": "volume-of-another"}) },
     Grab { control: "volume-preclaimed", variant: "selector", does: "selects the volume that it wants", theorem: Theorem::T2, resource: "persistentvolumeclaims", spec: || json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "selector": {"matchLabels": {"of": "another"}}}) },
 ];
 
+/// The same claim, carried by other kinds.
+fn carried_claims() -> Vec<Technique> {
+    let claim = || json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": "volume-of-another"});
+    let mut pod = good_pod();
+    if let Value::Object(spec) = &mut pod {
+        spec.insert(
+            "volumes".into(),
+            json!([{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": claim()}}}]),
+        );
+    }
+    let labels = json!({"attack": "claims"});
+    let set = json!({
+        "selector": {"matchLabels": labels}, "serviceName": "x",
+        "template": {"metadata": {"labels": labels}, "spec": good_pod()},
+        "volumeClaimTemplates": [{"metadata": {"name": "v"}, "spec": claim()}],
+    });
+    let carriers = [
+        ("pod", "/api/v1/namespaces/{own}/pods", pod),
+        ("set", "/apis/apps/v1/namespaces/{own}/statefulsets", set),
+    ];
+    let mut all = Vec::new();
+    for (carrier, collection, spec) in carriers {
+        let ways = [
+            (Door::Gateway, Credential::Tenant, "gateway", Layer::Gateway),
+            (
+                Door::ApiServer,
+                Credential::Account(Account::Star),
+                "api",
+                Layer::Webhook,
+            ),
+        ];
+        for (door, credential, way, layer) in ways {
+            let name = format!("volume-preclaimed-by-{carrier}-{way}");
+            let (object, spec) = (format!("attack-{name}"), spec.clone());
+            let does = format!(
+                "Creates, at the {way}, a {carrier} whose claim names the volume that it wants."
+            );
+            let plan = move |field: &Field| {
+                let collection = field.fill(collection);
+                let body = json!({"metadata": {"name": object}, "spec": spec});
+                let path = format!("{collection}/{object}");
+                Attack::shot(door, credential.clone(), Request::post(collection, &body))
+                    .truth(Truth::Absent(path))
+            };
+            let technique = Technique::new(name, Family::Services, Theorem::T2, does, plan);
+            all.push(technique.stopped_by(Expected::new(layer, 403, "volume-preclaimed")));
+        }
+    }
+    all
+}
+
 pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
+    all.extend(carried_claims());
     for grab in GRABS {
         let ways = [
             (
@@ -41,6 +98,10 @@ pub(super) fn techniques() -> Vec<Technique> {
             ),
         ];
         for (door, credential, way, expected) in ways {
+            // The API server drops this field, whose feature is off, before anybody judges it.
+            if grab.variant == "source" && door == Door::ApiServer {
+                continue;
+            }
             let name = format!("{}-{}-{way}", grab.control, grab.variant);
             let object = format!("attack-{name}");
             let does = format!(

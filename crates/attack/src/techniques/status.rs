@@ -69,7 +69,32 @@ pub(super) fn techniques() -> Vec<Technique> {
         }
     }
     all.extend(bindings());
+    all.push(finalize());
     all
+}
+
+/// Takes away what keeps a namespace until its content is deleted: what is left would be nobody's.
+fn finalize() -> Technique {
+    Technique::new(
+        "finalize-namespace-token",
+        Family::Status,
+        Theorem::T5,
+        "A ServiceAccount with every right in its namespace takes away the finalizer of Kubernetes from it.",
+        |field| {
+            let path = field.fill("/api/v1/namespaces/{own}");
+            let mut namespace = field.attacker.object.clone();
+            if let Value::Object(map) = &mut namespace {
+                map.insert("spec".into(), json!({"finalizers": []}));
+            }
+            if let Some(Value::Object(metadata)) = namespace.get_mut("metadata") {
+                metadata.remove("resourceVersion");
+                metadata.remove("managedFields");
+            }
+            let request = Request::put(format!("{path}/finalize"), &namespace);
+            Attack::shot(Door::ApiServer, Credential::Account(Account::Star), request).truth(Truth::Same(path))
+        },
+    )
+    .stopped_by(Expected::new(Layer::Guard, 403, "status-write"))
 }
 
 fn request(object: &Object, how: &str, path: &str, field: &Field) -> Request {

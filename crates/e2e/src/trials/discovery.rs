@@ -227,6 +227,9 @@ fn walk(
 /// What tenants may write and no control looks at, with the reason why that is safe.
 #[rustfmt::skip]
 const REASONS: &[(&str, &str, &str)] = &[
+    ("authentication.k8s.io", "selfsubjectreviews", "a question about oneself, nothing is stored"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews", "a question about oneself, nothing is stored"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews", "a question about oneself, nothing is stored"),
     ("", "configmaps", "plain data, read by the tenant's own pods"),
     ("", "secrets", "plain data, read by the tenant's own pods; tokens of ServiceAccounts have their tenant's rights"),
     ("", "pods/eviction", "deletes a pod of the tenant's own"),

@@ -251,7 +251,7 @@ fn can_i(bed: &Bed) -> anyhow::Result<()> {
     ] {
         let ran = bed.kubectl(&[&["auth", "can-i"], arguments].concat())?;
         ensure!(
-            ran.out.trim() == expected,
+            ran.out.split_whitespace().next() == Some(expected),
             "{arguments:?}: {}{}",
             ran.out,
             ran.err
@@ -341,8 +341,7 @@ fn logs(bed: &Bed) -> anyhow::Result<()> {
         let ran = bed.kubectl(&["logs", pod, follow])?;
         ensure!(
             !ran.ok && !ran.err.contains("orbidden") && !ran.err.contains("NotFound"),
-            "{}",
-            ran.err
+            "{ran:?}"
         );
         let of_the_node = [
             "dial tcp",
@@ -354,8 +353,7 @@ fn logs(bed: &Bed) -> anyhow::Result<()> {
         ];
         ensure!(
             of_the_node.iter().any(|words| ran.err.contains(words)),
-            "{}",
-            ran.err
+            "{ran:?}"
         );
     }
     Ok(())
