@@ -34,9 +34,18 @@ impl From<Lang> for Language {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Some(name) = &arguments.control else {
-        let width = REGISTRY.iter().map(|control| control.name.len()).max().unwrap_or(0);
+        let width = REGISTRY
+            .iter()
+            .map(|control| control.name.len())
+            .max()
+            .unwrap_or(0);
         for control in REGISTRY {
-            anstream::println!("{:<width$}  {:<8}  {}", control.name, control.severity, control.why);
+            anstream::println!(
+                "{:<width$}  {:<8}  {}",
+                control.name,
+                control.severity,
+                control.why
+            );
         }
         return Ok(ExitCode::SUCCESS);
     };

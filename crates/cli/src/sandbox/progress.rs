@@ -49,7 +49,7 @@ impl Progress {
         self.clear();
         self.reminded = Instant::now();
         let seconds = self.started.elapsed().as_secs_f32();
-        anstream::eprintln!("{GOOD}✓{GOOD:#} {text:<58} {DIM}{seconds:>5.1} s{DIM:#}");
+        anstream::eprintln!("{GOOD}✓{GOOD:#} {text:<66} {DIM}{seconds:>5.1} s{DIM:#}");
     }
 
     /// Something to know.

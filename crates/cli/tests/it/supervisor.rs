@@ -53,9 +53,9 @@ async fn processes_stop_by_rank_and_one_after_the_other() {
     let place = Place::new();
     let mut starting = start(&place);
     for (name, rank) in [
-        ("store", 9),
         ("server", 5),
         ("client", 1),
+        ("store", 9),
         ("late-client", 1),
     ] {
         // Each takes its time to end: the next must not be told before.
