@@ -73,6 +73,34 @@ impl Bed {
         })
     }
 
+    /// Takes everything down when the user presses Ctrl-C or the process is asked to end.
+    pub(crate) fn take_down_on_interrupt(bed: &Arc<Option<Self>>) {
+        let Some(runtime) = bed
+            .as_ref()
+            .as_ref()
+            .map(|bed| bed.runtime.handle().clone())
+        else {
+            return;
+        };
+        let bed = bed.clone();
+        runtime.spawn(async move {
+            let Ok(mut end) =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = end.recv() => {}
+            }
+            if let Some(bed) = bed.as_ref() {
+                bed.down(false).ok();
+                std::fs::remove_dir_all(bed.dir.path()).ok();
+            }
+            std::process::exit(130);
+        });
+    }
+
     /// Takes everything down. If something has failed, the logs are copied to `target/e2e-logs`.
     pub(crate) fn down(&self, failed: bool) -> anyhow::Result<()> {
         if failed {

@@ -37,6 +37,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    Bed::take_down_on_interrupt(&bed);
     let calm = libtest_mimic::run(&arguments, trials::calm(&bed));
     arguments.test_threads = Some(1);
     let disruptive = libtest_mimic::run(&arguments, trials::disruptive(&bed));

@@ -120,6 +120,19 @@ fn alone(bed: &Bed) -> anyhow::Result<()> {
             &["admission webhook \"judge.bulkhead.dev\" denied", control],
         )?;
     }
+    // A pod of another system has none of the fields that would make it safe.
+    let windows = json!({
+        "os": {"name": "windows"}, "hostNetwork": true,
+        "securityContext": {"windowsOptions": {"hostProcess": true, "runAsUserName": "NT AUTHORITY\\SYSTEM"}},
+        "containers": [{"name": "main", "image": "x"}],
+    });
+    let object = json!({"metadata": {"name": "e2e-windows"}, "spec": windows});
+    let response = bed.admin(&Request::post(path.as_str(), &object))?;
+    refused(
+        &response,
+        403,
+        &["admission webhook \"judge.bulkhead.dev\" denied"],
+    )?;
     // What the tenant is allowed, it may.
     let mut pod = bulkhead_attack::good_pod();
     if let Some(added) = pod.pointer_mut("/containers/0/securityContext/capabilities") {
