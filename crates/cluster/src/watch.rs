@@ -25,7 +25,7 @@ const WATCH: Duration = Duration::from_secs(60);
 /// How long the server may take beyond [`WATCH`] to end it.
 const MARGIN: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(10);
+const LONGEST_DELAY: Duration = Duration::from_secs(3);
 
 /// What happened to the objects of a kind.
 #[derive(Debug, Clone, PartialEq)]

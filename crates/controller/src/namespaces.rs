@@ -74,12 +74,6 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, 
             Ok(Outcome::Done)
         }
         Owner::Nobody => {
-            let label = record.tenant.as_ref().map(ToString::to_string);
-            tracing::warn!(
-                namespace = name,
-                label,
-                "no tenant's: taking our access away"
-            );
             close(context, &record).await?;
             note(context, &record, None);
             Ok(Outcome::Done)
@@ -102,7 +96,11 @@ pub(crate) async fn close(
         &ours(None),
     )
     .await?;
-    prune(&context.cluster, plan(&[], &live).prune).await?;
+    let access = plan(&[], &live).prune;
+    if !access.is_empty() {
+        tracing::warn!(namespace = %record.name, "access taken away");
+    }
+    prune(&context.cluster, access).await?;
     Ok(())
 }
 
