@@ -1,40 +1,45 @@
 //! What people read.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::run::{Outcome, Verdict};
-use crate::technique::{Family, Theorem};
+use crate::technique::Family;
 
 /// How many failures the short table spells out.
 const SHOWN: usize = 12;
 
-/// A short table: a row for each family and theorem, those with failures first, and below it what
-/// went wrong.
+/// A short table: a row for each family with the theorems that it tries to break, those with
+/// failures first, and below it what went wrong.
 #[must_use]
 pub fn table(outcomes: &[Outcome]) -> String {
-    let mut rows: BTreeMap<(Family, Theorem), (usize, usize)> = BTreeMap::new();
+    let mut rows: BTreeMap<Family, Row> = BTreeMap::new();
     for outcome in outcomes {
-        let row = rows.entry((outcome.family, outcome.theorem)).or_default();
-        row.0 += 1;
-        row.1 += usize::from(!outcome.is_stopped());
+        let row = rows.entry(outcome.family).or_default();
+        row.theorems.insert(outcome.theorem.to_string());
+        row.tried += 1;
+        row.failed += usize::from(!outcome.is_stopped());
     }
     let mut rows: Vec<_> = rows.into_iter().collect();
-    rows.sort_by_key(|(key, (_, failed))| (std::cmp::Reverse(*failed), *key));
+    rows.sort_by_key(|(family, row)| (Reverse(row.failed), *family));
     let mut out = format!(
-        "{:<22} {:<7} {:>5} {:>7}\n",
-        "ATTACK", "THEOREM", "TRIED", "STOPPED"
+        "{:<22} {:>5} {:>7}  {:<10}  THEOREMS\n",
+        "ATTACK", "TRIED", "STOPPED", ""
     );
-    for ((family, theorem), (tried, failed)) in rows {
-        let mark = if failed == 0 {
+    for (family, row) in rows {
+        let mark = if row.failed == 0 {
             "ok".to_owned()
         } else {
-            format!("{failed} FAILED")
+            format!("{} FAILED", row.failed)
         };
+        let theorems: Vec<String> = row.theorems.into_iter().collect();
         let _ = writeln!(
             out,
-            "{family:<22} {theorem:<7} {tried:>5} {:>7}  {mark}",
-            tried - failed
+            "{family:<22} {:>5} {:>7}  {mark:<10}  {}",
+            row.tried,
+            row.tried - row.failed,
+            theorems.join(" ")
         );
     }
     let failed: Vec<&Outcome> = outcomes.iter().filter(|o| !o.is_stopped()).collect();
@@ -52,6 +57,13 @@ pub fn table(outcomes: &[Outcome]) -> String {
         let _ = writeln!(out, "and {} more", failed.len() - SHOWN);
     }
     out
+}
+
+#[derive(Default)]
+struct Row {
+    theorems: BTreeSet<String>,
+    tried: usize,
+    failed: usize,
 }
 
 /// Every technique, one a line, failures first.
@@ -85,7 +97,7 @@ mod tests {
         Outcome {
             name: name.into(),
             does: format!("Does {name}."),
-            theorem: Theorem::T1,
+            theorem: crate::technique::Theorem::T1,
             family,
             verdict,
             duration: Duration::from_millis(5),
@@ -110,9 +122,9 @@ mod tests {
         ];
         assert_eq!(
             table(&outcomes),
-            "ATTACK                 THEOREM TRIED STOPPED\n\
-             status and bindings    T1          2       1  1 FAILED\n\
-             cross-tenant access    T1          1       1  ok\n\
+            "ATTACK                 TRIED STOPPED              THEOREMS\n\
+             status and bindings        2       1  1 FAILED    T1\n\
+             cross-tenant access        1       1  ok          T1\n\
              3 attacks, 2 stopped, 1 failed\n\
              FAILED T1  c: Does c. it succeeded: 200\n"
         );

@@ -358,6 +358,10 @@ fn summary(layout: &Layout, wanted: &Wanted, directory: &Directory, attacks: Opt
         }
         None => anstream::println!("\nnot attacked: that takes two tenants"),
     }
+    if let Some(programs) = kubectl_elsewhere(layout) {
+        anstream::println!("\nThis Kubernetes' kubectl:");
+        anstream::println!("  export PATH=$PATH:{}", programs.display());
+    }
     anstream::println!("\nWork as a tenant, through the gateway:");
     for tenant in &wanted.tenants {
         anstream::println!(
@@ -374,4 +378,14 @@ fn summary(layout: &Layout, wanted: &Wanted, directory: &Directory, attacks: Opt
     anstream::println!(
         "{DIM}See what runs: bulkhead sandbox status{flag}. Take it down: bulkhead sandbox down{flag}.{DIM:#}"
     );
+}
+
+/// The folder with the sandbox's kubectl, unless the user has one.
+fn kubectl_elsewhere(layout: &Layout) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join("kubectl").is_file()) {
+        return None;
+    }
+    let programs = layout.state().ok()??.programs;
+    programs.join("kubectl").is_file().then_some(programs)
 }
