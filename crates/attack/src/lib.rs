@@ -23,4 +23,4 @@ pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use report::{list, table};
 pub use run::{Outcome, Verdict, run, run_one};
 pub use technique::{Attack, Expected, Family, Layer, Shot, Technique, Theorem, Truth};
-pub use techniques::{evil_pods, good_pod, techniques};
+pub use techniques::{evil_containers, evil_pods, good_pod, techniques};

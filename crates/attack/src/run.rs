@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -225,6 +225,10 @@ async fn check(field: &Field, truth: &Truth, before: Option<Value>) -> Result<()
         Truth::Absent(path) => match look(field, path).await? {
             Value::Null => Ok(()),
             _ => {
+                // INVARIANT: the verdict is failed already; a clean-up that fails too would add nothing.
+                let free = json!({"metadata": {"finalizers": null}});
+                let free = Request::patch(path.as_str(), "application/merge-patch+json", &free);
+                let _ = field.as_admin(&free).await;
                 let _ = crate::setup::remove(&field.admin, path).await;
                 Err(format!("`{path}` was created"))
             }

@@ -94,6 +94,15 @@ pub fn evil_pods() -> Vec<(&'static str, Value)> {
         .collect()
 }
 
+/// Evil ephemeral containers of this name, each with the control that must refuse it.
+#[must_use]
+pub fn evil_containers(name: &str) -> Vec<(&'static str, Value)> {
+    // Ephemeral containers cannot have ports at all.
+    let able = EVILS.iter().filter(|evil| evil.control != "host-port");
+    able.filter_map(|evil| Some((evil.control, evil.container(name)?)))
+        .collect()
+}
+
 #[rustfmt::skip]
 pub(super) const EVILS: &[Evil] = &[
     Evil { control: "privileged-container", variant: "", does: "is privileged", at: "/containers/0/securityContext", value: || json!({"privileged": true}), psa: "privileged" },

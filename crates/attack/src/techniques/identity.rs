@@ -197,6 +197,19 @@ fn stolen_others() -> Vec<Technique> {
         )
         .stopped_by(Expected::new(Layer::Guard, 403, "foreign-namespace")),
         Technique::new(
+            "slip-system-namespace",
+            Family::Namespaces,
+            Theorem::T2,
+            "Gets an administrator to label `kube-system` as a tenant's, whose webhook would then stand in the control plane's way.",
+            |field| {
+                let patch = json!({"metadata": {"labels": {"bulkhead.dev/tenant": field.attacker.tenant}}});
+                let path = "/api/v1/namespaces/kube-system";
+                Attack::shot(Door::ApiServer, Credential::Administrator, Request::patch(path, super::MERGE, &patch))
+                    .truth(Truth::Same(path.into()))
+            },
+        )
+        .stopped_by(Expected::new(Layer::Guard, 403, "'bulkhead-system-namespaces'")),
+        Technique::new(
             "stolen-controller-shard",
             Family::Identity,
             Theorem::T4,
@@ -206,7 +219,7 @@ fn stolen_others() -> Vec<Technique> {
                 let rules = json!([{"apiGroups": [""], "resources": ["groups"], "verbs": ["impersonate"], "resourceNames": ["system:masters"]}]);
                 let request = Request::patch(path, super::MERGE, &json!({"rules": rules}));
                 Attack::shot(Door::ApiServer, Credential::Stolen("controller"), request)
-                    .truth(Truth::Lacks(path.into(), "system:masters".into()))
+                    .truth(Truth::Same(path.into()))
             },
         )
         .stopped_by(Expected::new(Layer::Guard, 403, "impersonation-shard")),

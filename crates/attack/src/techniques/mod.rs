@@ -14,7 +14,7 @@ mod status;
 mod synthetic;
 mod targets;
 
-pub use bad_pods::{evil_pods, good_pod};
+pub use bad_pods::{evil_containers, evil_pods, good_pod};
 
 use crate::technique::Technique;
 

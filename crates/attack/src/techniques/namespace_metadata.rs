@@ -39,8 +39,15 @@ const CHANGES: &[Change] = &[
     Change { name: "isolated", does: "marks the namespace as isolated for another tenant", theorem: Theorem::T2, field: "annotations", key: labels::ISOLATED, value: |f| json!(f.victim.uid) },
     Change { name: "prefix", does: "changes the prefix that the namespace was created under", theorem: Theorem::T4, field: "annotations", key: labels::PREFIX, value: |_| json!("kube-") },
     Change { name: "finalizer", does: "adds a finalizer so that the namespace cannot go", theorem: Theorem::T5, field: "finalizers", key: "", value: |_| json!(["attack.example/stay"]) },
-    Change { name: "owner", does: "adds an owner so that garbage collection deletes the namespace", theorem: Theorem::T4, field: "ownerReferences", key: "", value: |_| json!([{"apiVersion": "v1", "kind": "Namespace", "name": "gone", "uid": "00000000-0000-0000-0000-000000000000"}]) },
+    Change { name: "owner", does: "adds an owner with which garbage collection would delete the namespace", theorem: Theorem::T4, field: "ownerReferences", key: "", value: owner },
 ];
+
+/// An owner that exists, so that an attack which succeeds can be undone.
+fn owner(field: &Field) -> Value {
+    let victim = &field.victim;
+    let uid = victim.object.pointer("/metadata/uid");
+    json!([{"apiVersion": "v1", "kind": "Namespace", "name": victim.namespace, "uid": uid}])
+}
 
 impl Change {
     /// A merge patch that makes the change.

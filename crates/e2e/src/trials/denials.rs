@@ -1,8 +1,8 @@
 //! What people are told.
 
 use anyhow::ensure;
-use bulkhead_attack::evil_pods;
 use bulkhead_attack::wire::Request;
+use bulkhead_attack::{evil_containers, evil_pods};
 use serde_json::json;
 
 use crate::Check;
@@ -105,6 +105,38 @@ fn several(bed: &Bed) -> anyhow::Result<()> {
     )
 }
 
+/// A container that joins a pod which runs already.
+fn ephemeral(bed: &Bed, guest: &Guest<'_>) -> anyhow::Result<()> {
+    let pods = format!("/api/v1/namespaces/{}/pods", guest.namespace);
+    let pod = json!({"metadata": {"name": "e2e-host"}, "spec": bulkhead_attack::good_pod()});
+    bed.do_as_admin(&Request::post(pods.as_str(), &pod))?;
+    let patch = |container: serde_json::Value| {
+        let patch = json!({"spec": {"ephemeralContainers": [container]}});
+        let target = format!("{pods}/e2e-host/ephemeralcontainers");
+        Request::patch(target, "application/strategic-merge-patch+json", &patch)
+    };
+    for (control, container) in evil_containers("evil") {
+        let response = bed.admin(&patch(container))?;
+        refused(
+            &response,
+            403,
+            &["admission webhook \"judge.bulkhead.dev\" denied", control],
+        )?;
+    }
+    // A plain one is mended and joins.
+    let response = guest.send(&patch(
+        json!({"name": "plain", "image": "registry.example/shell:1"}),
+    ))?;
+    let joined = crate::client::succeeded(&response)?;
+    let escalation =
+        joined.pointer("/spec/ephemeralContainers/0/securityContext/allowPrivilegeEscalation");
+    ensure!(
+        escalation == Some(&serde_json::Value::Bool(false)),
+        "{joined}"
+    );
+    Ok(())
+}
+
 /// Pod Security Admission speaks before validating webhooks and would hide a control that has gone
 /// missing. A tenant with capabilities that its levels do not know has it at `privileged`.
 fn alone(bed: &Bed) -> anyhow::Result<()> {
@@ -120,6 +152,7 @@ fn alone(bed: &Bed) -> anyhow::Result<()> {
             &["admission webhook \"judge.bulkhead.dev\" denied", control],
         )?;
     }
+    ephemeral(bed, &guest)?;
     // A pod of another system has none of the fields that would make it safe.
     let windows = json!({
         "os": {"name": "windows"}, "hostNetwork": true,

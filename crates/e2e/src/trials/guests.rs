@@ -16,8 +16,6 @@ pub(super) const TRIALS: &[(&str, Check)] = &[
     ("tenants::a_member_that_is_taken_out_is_out", member),
     ("tenants::deletion_takes_everything_along", deletion),
     ("tenants::drift_is_mended", drift),
-    ("tenants::a_namespace_of_a_former_tenant_is_nobodys", former),
-    ("tenants::a_namespace_outside_the_prefix_is_nobodys", stray),
 ];
 
 fn configs(guest: &Guest<'_>) -> String {
@@ -110,59 +108,6 @@ fn accounts_are_cordoned_too(bed: &Bed, guest: &Guest<'_>) -> anyhow::Result<()>
         403,
         &["ValidatingAdmissionPolicy", "tenant-cordoned"],
     )
-}
-
-/// A Tenant that is made anew under an old name does not get the old one's namespaces.
-fn former(bed: &Bed) -> anyhow::Result<()> {
-    let tenant = &bed.field.attacker.tenant;
-    let uid = "00000000-0000-0000-0000-000000000000";
-    nobodys(bed, &format!("{tenant}-former"), tenant, uid)
-}
-
-/// Labels alone make no namespace a tenant's.
-fn stray(bed: &Bed) -> anyhow::Result<()> {
-    nobodys(
-        bed,
-        "e2e-stray",
-        &bed.field.attacker.tenant,
-        &bed.field.attacker.uid,
-    )
-}
-
-fn nobodys(bed: &Bed, name: &str, tenant: &str, uid: &str) -> anyhow::Result<()> {
-    let path = format!("/api/v1/namespaces/{name}");
-    let labels = json!({"bulkhead.dev/tenant": tenant, "bulkhead.dev/tenant-uid": uid});
-    let object = json!({"metadata": {"name": name, "labels": labels}});
-    bed.do_as_admin(&Request::post("/api/v1/namespaces", &object))?;
-    let check = || -> anyhow::Result<()> {
-        // Long enough for caches to have heard of it.
-        std::thread::sleep(std::time::Duration::from_secs(2));
-        for target in [
-            path.clone(),
-            format!("{path}/secrets"),
-            format!("{path}/pods"),
-        ] {
-            refused(&bed.tenant(&Request::get(target))?, 404, &["not found"])?;
-        }
-        let list = bed.do_as_tenant(&Request::get("/api/v1/namespaces"))?;
-        ensure!(!names(&list).iter().any(|n| n == name), "it is listed");
-        let object = bed.do_as_admin(&Request::get(path.as_str()))?;
-        ensure!(
-            object
-                .pointer("/metadata/annotations/bulkhead.dev~1isolated")
-                .is_none(),
-            "it was opened: {object}"
-        );
-        let bindings = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{name}/rolebindings");
-        ensure!(
-            names(&bed.do_as_admin(&Request::get(bindings))?).is_empty(),
-            "somebody has rights there"
-        );
-        Ok(())
-    };
-    let result = check();
-    bed.do_as_admin(&Request::delete(path.as_str()))?;
-    result
 }
 
 fn member(bed: &Bed) -> anyhow::Result<()> {

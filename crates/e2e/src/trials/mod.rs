@@ -7,6 +7,7 @@ mod discovery;
 mod guests;
 mod outages;
 mod restart;
+mod strays;
 mod tenant_specs;
 mod work;
 mod work_kube;
@@ -28,6 +29,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         bad_input::TRIALS,
         discovery::TRIALS,
         guests::TRIALS,
+        strays::TRIALS,
     ];
     let mut all = attacks::trials(bed);
     all.extend(
