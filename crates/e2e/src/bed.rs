@@ -95,7 +95,6 @@ impl Bed {
             }
             if let Some(bed) = bed.as_ref() {
                 bed.down(false).ok();
-                std::fs::remove_dir_all(bed.dir.path()).ok();
             }
             std::process::exit(130);
         });
@@ -118,7 +117,8 @@ impl Bed {
             left.is_empty(),
             "`sandbox down` left something behind: {left:?}"
         );
-        Ok(())
+        // Explicitly: the task that waits for an interrupt keeps the bed alive to the end.
+        Ok(std::fs::remove_dir(self.dir.path())?)
     }
 
     /// Waits for a future.
