@@ -27,6 +27,8 @@ const STALE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(65);
 /// How long the creator of a namespace waits for it to take pods.
 const OPENING: Duration = Duration::from_secs(5);
+/// How often the API server is asked whether it knows a tenant's rights yet.
+const RIGHTS: Duration = Duration::from_millis(25);
 /// How often an open stream is looked at though nothing has been heard.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -124,7 +126,8 @@ impl Gateway {
             client: peer.address.ip(),
         };
         let response = self.forward(&scoped, &envelope).await?;
-        self.opened(&scoped, response.status()).await;
+        self.opened(&scoped, &identity, &envelope, response.status())
+            .await;
         if !streams(&scoped) || !response.status().is_success() {
             return Ok(response);
         }
@@ -196,17 +199,50 @@ impl Gateway {
         }
     }
 
-    /// Waits, after the creation of a namespace, until it takes pods, so that the next command
-    /// works.
-    async fn opened(&self, scoped: &ScopedRequest, status: StatusCode) {
+    /// Waits, after the creation of a namespace, until it takes pods and the API server knows the
+    /// tenant's rights in it, so that the next command works.
+    async fn opened(
+        &self,
+        scoped: &ScopedRequest,
+        identity: &Identity,
+        envelope: &Envelope<'_>,
+        status: StatusCode,
+    ) {
         let dry = matches!(
             scoped.request().query().get("dryRun"),
             Some(QueryValue::Text(_))
         );
-        if let (Some(name), StatusCode::CREATED, false) = (scoped.created_namespace(), status, dry)
-            && !self.namespaces.wait_isolated(name, OPENING).await
-        {
-            tracing::warn!(namespace = %name, "a new namespace does not open for pods");
+        let (Some(name), StatusCode::CREATED, false) = (scoped.created_namespace(), status, dry)
+        else {
+            return;
+        };
+        let usable = async {
+            self.namespaces.wait_isolated(name, OPENING).await;
+            while !self.reaches(identity, name, envelope).await {
+                tokio::time::sleep(RIGHTS).await;
+            }
+        };
+        if tokio::time::timeout(OPENING, usable).await.is_err() {
+            tracing::warn!(namespace = %name, "a new namespace does not open for its tenant");
+        }
+    }
+
+    /// Whether the API server lets a person read a namespace of its own. Its rights there come
+    /// with one RoleBinding, which the API server sees a little later than we do.
+    async fn reaches(
+        &self,
+        identity: &Identity,
+        name: &NamespaceName,
+        envelope: &Envelope<'_>,
+    ) -> bool {
+        let read = parse("GET", &format!("/api/v1/namespaces/{name}"))
+            .and_then(|asked| scope(asked, &self.caller(identity), bulkhead_scope::Body::Empty));
+        match read {
+            Ok(Outcome::Forward(scoped)) => self
+                .forward(&scoped, envelope)
+                .await
+                .is_ok_and(|response| response.status().is_success()),
+            _ => false,
         }
     }
 

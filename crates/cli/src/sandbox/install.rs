@@ -41,7 +41,8 @@ pub(super) async fn objects(
     objects.extend(canary());
     objects.extend(webhook_configurations(&webhook));
     for object in &objects {
-        cluster.apply(object).await?;
+        // Under a name of its own: the controller fills the shards that stand empty here.
+        cluster.apply_as(object, INSTALLER).await?;
     }
     Ok(())
 }
@@ -68,6 +69,9 @@ pub(super) async fn guards_hold(cluster: &Cluster, admin: &Client) -> anyhow::Re
     }
     Ok(())
 }
+
+/// The field manager of what is installed.
+const INSTALLER: &str = "bulkhead-install";
 
 const CANARY_SAYS: &str = "the canary sings";
 
