@@ -125,12 +125,23 @@ pub fn parse_review(body: &[u8]) -> Result<AdmissionRequest, ReviewError> {
             "`apiVersion` and `kind` must be `admission.k8s.io/v1` and `AdmissionReview`".into(),
         ));
     }
-    let request = review
+    let mut request = review
         .get_mut("request")
         .map(Value::take)
         .ok_or_else(|| ReviewError::Shape("`request` is missing".into()))?;
+    // The objects are most of the request and need no second reading.
+    let mut object = |field: &str| {
+        let object = request.as_object_mut()?.remove(field)?;
+        (!object.is_null()).then_some(object)
+    };
+    let (object, old_object) = (object("object"), object("oldObject"));
     let request: AdmissionRequest = serde_json::from_value(request)
         .map_err(|error| ReviewError::Shape(format!("`request`: {error}")))?;
+    let request = AdmissionRequest {
+        object,
+        old_object,
+        ..request
+    };
     if request.uid.is_empty() {
         return Err(ReviewError::Shape("`request.uid` is empty".into()));
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor,
 };
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Why bytes are not JSON that we take.
@@ -95,11 +96,15 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut out = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            if out.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
+            match out.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(map.next_value_seed(Self)?);
+                }
+                Entry::Occupied(entry) => {
+                    let key = entry.key();
+                    return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
+                }
             }
-            let value = map.next_value_seed(Self)?;
-            out.insert(key, value);
         }
         Ok(Value::Object(out))
     }
