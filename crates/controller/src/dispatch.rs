@@ -15,6 +15,8 @@ use crate::{namespaces, shards};
 const SETTLE: Duration = Duration::from_millis(200);
 /// How often everything is looked at though nothing has happened.
 const RESYNC: Duration = Duration::from_secs(300);
+/// How often the forwarder's shards are read.
+const SHARDS: Duration = Duration::from_secs(10);
 
 /// Follows the Tenants. Ends only if the cache does.
 pub(crate) async fn tenants(context: &Context) {
@@ -152,20 +154,26 @@ fn concerned(object: &Value) -> Option<Key> {
     Some(Key::Namespace(namespace.to_owned()))
 }
 
+/// Has the forwarder's shards read again and again. They can be had by name only, so nothing tells
+/// of a change. Never ends.
+pub(crate) async fn shards(context: &Context) {
+    loop {
+        tokio::time::sleep(SHARDS).await;
+        shards::forget(context).await;
+        context.queue.add(Key::Shards);
+    }
+}
+
 /// Has everything looked at again and again, spread over the time, so that the API server sees
 /// a trickle. Never ends.
 pub(crate) async fn resync(context: &Context) {
     loop {
         tokio::time::sleep(RESYNC).await;
-        shards::forget(context).await;
         let tenants = context.tenants.all();
         let namespaces = context.namespaces.all();
-        let keys: Vec<Key> = std::iter::once(Key::Shards)
-            .chain(
-                tenants
-                    .iter()
-                    .map(|tenant| Key::Tenant(tenant.name.clone())),
-            )
+        let keys: Vec<Key> = tenants
+            .iter()
+            .map(|tenant| Key::Tenant(tenant.name.clone()))
             .chain(
                 namespaces
                     .iter()

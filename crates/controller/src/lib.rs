@@ -81,6 +81,7 @@ async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
         () = dispatch::tenants(context) => "of Tenants",
         () = dispatch::namespaces(context) => "of Namespaces",
         () = dispatch::drift(context) => "of what isolates",
+        () = dispatch::shards(context) => "of the forwarder's shards",
         () = dispatch::resync(context) => "by the clock",
         _ = workers.join_next() => "by a worker",
     };

@@ -72,6 +72,32 @@ fn tail(name: Option<&str>) -> String {
 /// # Errors
 /// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.
 pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
+    let (carrier, sent) = in_shape(request)?;
+    let mended = carrier
+        .is_template()
+        .then(|| mended(carrier, sent, Reach::Whole))
+        .flatten();
+    let object = mended.as_ref().map_or(sent, |(object, _)| object);
+    Ok(findings(carrier, object, request, rules))
+}
+
+/// What [`judge`] finds once [`mend`] has done its part, and that part as JSON patch operations.
+///
+/// # Errors
+/// As [`judge`].
+pub fn mend_and_judge(
+    request: &AdmissionRequest,
+    rules: &TenantRules,
+) -> Result<(Vec<Value>, Vec<Finding>), Unjudged> {
+    let (carrier, _) = in_shape(request)?;
+    match mend_with_patch(request) {
+        Some((object, operations)) => Ok((operations, findings(carrier, &object, request, rules))),
+        None => Ok((Vec::new(), judge(request, rules)?)),
+    }
+}
+
+/// What carries pods, Services or claims in the request, and the object, if it has the shape of one.
+fn in_shape(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unjudged> {
     let (carrier, sent) = covered(request)?;
     shape::check(carrier, sent).map_err(
         |Misfit {
@@ -86,11 +112,15 @@ pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Find
             }
         },
     )?;
-    let mended = carrier
-        .is_template()
-        .then(|| mended(carrier, sent, Reach::Whole))
-        .flatten();
-    let object = mended.as_ref().map_or(sent, |(object, _)| object);
+    Ok((carrier, sent))
+}
+
+fn findings(
+    carrier: &Carrier,
+    object: &Value,
+    request: &AdmissionRequest,
+    rules: &TenantRules,
+) -> Vec<Finding> {
     let context = Context {
         rules,
         operation: request.operation,
@@ -119,7 +149,7 @@ pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Find
             Rule::Guard => {}
         }
     }
-    Ok(findings.into_vec())
+    findings.into_vec()
 }
 
 /// The object with the safe values added; none if there is nothing to add. Only Pods are mended:

@@ -3,7 +3,7 @@
 //! left to the webhook.
 
 use bulkhead_cluster::NamespaceRecord;
-use bulkhead_controls::{carriers, denial, judge, mend};
+use bulkhead_controls::{carriers, denial, mend_and_judge};
 use bulkhead_model::admission::{AdmissionRequest, UserInfo};
 use bulkhead_model::{Gvk, Gvr, Operation};
 use bulkhead_scope::{Body, Denial, Path, ScopedRequest, Verb};
@@ -18,7 +18,7 @@ pub(crate) fn early(
     request: &ScopedRequest,
     namespace: Option<&NamespaceRecord>,
 ) -> Result<(), Denial> {
-    let Some((mut admission, about)) = admission(request) else {
+    let Some((admission, about)) = admission(request) else {
         return Ok(());
     };
     let rules = namespace
@@ -28,12 +28,9 @@ pub(crate) fn early(
             tracing::warn!(namespace = ?admission.namespace, %why, "no rules to judge by");
             Denial::forbidden("the namespace is not ready: what its tenant is held to is not known yet; try again in a moment")
         })?;
-    if let Some(mended) = mend(&admission, &rules) {
-        admission.object = Some(mended);
-    }
-    match judge(&admission, &rules) {
-        Ok(findings) if findings.is_empty() => Ok(()),
-        Ok(findings) => {
+    match mend_and_judge(&admission, &rules) {
+        Ok((_, findings)) if findings.is_empty() => Ok(()),
+        Ok((_, findings)) => {
             let (resource, name) = (&about.resource, &admission.name);
             let message = format!(
                 "{about} \"{name}\" is forbidden: the gateway: {}",

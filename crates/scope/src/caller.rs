@@ -44,8 +44,8 @@ pub struct Claim<'a> {
 
 impl Membership {
     /// What a person is to a tenant; none for those who are no members, and for a tenant that is
-    /// being deleted. A namespace counts if it carries the tenant's name and UID and falls under
-    /// its prefix.
+    /// being deleted. A namespace counts if it carries the tenant's name and UID, both guarded. Its
+    /// name need not have the prefix: an administrator may hand over one that was there before.
     #[must_use]
     pub fn of<'a>(
         tenant: &Tenant,
@@ -61,11 +61,7 @@ impl Membership {
             cordoned: tenant.cordoned,
             namespaces: claims
                 .into_iter()
-                .filter(|claim| {
-                    *claim.tenant == tenant.name
-                        && *claim.uid == tenant.uid
-                        && tenant.may_own(claim.namespace)
-                })
+                .filter(|claim| *claim.tenant == tenant.name && *claim.uid == tenant.uid)
                 .map(|claim| claim.namespace.clone())
                 .collect(),
         })
@@ -108,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_counts_by_name_uid_and_prefix_together() {
+    fn a_namespace_counts_by_its_tenants_name_and_uid_together() {
         let tenant = Tenant {
             name: TenantName::parse("acme").unwrap(),
             uid: Uid::parse("u-1").unwrap(),
@@ -132,7 +128,7 @@ mod tests {
             ("acme-app", "acme", "u-1", true),
             ("acme-old", "acme", "u-0", false),
             ("acme-other", "globex", "u-1", false),
-            ("kube-system", "acme", "u-1", false),
+            ("handed-over", "acme", "u-1", true),
         ];
         let parsed: Vec<_> = rows
             .iter()

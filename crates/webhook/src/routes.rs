@@ -1,6 +1,7 @@
 //! From an HTTP request to an answer.
 
 use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
+use bulkhead_controls::Unjudged;
 use bulkhead_model::admission::parse_review;
 use bulkhead_model::{AdmissionRequest, Finding, Operation, TenantRules, labels};
 use bulkhead_serve::{Body, BoxError, full, probe, read_body, text};
@@ -150,16 +151,20 @@ impl Webhook {
     }
 }
 
+/// Mends, and already judges the result: Pod Security Admission stands between this phase and
+/// that of validation, and its words would name neither control nor mend. What other webhooks
+/// change afterwards is judged in that phase.
 fn mend(request: &AdmissionRequest, rules: &TenantRules) -> Answer {
-    let mut operations = match bulkhead_controls::patch(request, rules) {
-        Some(Value::Array(operations)) => operations,
-        _ => Vec::new(),
-    };
-    operations.extend(stamp(request, rules));
-    if operations.is_empty() {
-        Answer::Allowed
-    } else {
-        Answer::Patched(operations)
+    match bulkhead_controls::mend_and_judge(request, rules) {
+        Ok((mut operations, findings)) if findings.is_empty() => {
+            operations.extend(stamp(request, rules));
+            if operations.is_empty() {
+                Answer::Allowed
+            } else {
+                Answer::Patched(operations)
+            }
+        }
+        judged => answer_to(judged.map(|(_, findings)| findings)),
     }
 }
 
@@ -186,7 +191,11 @@ fn stamp(request: &AdmissionRequest, rules: &TenantRules) -> Option<Value> {
 }
 
 fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Answer {
-    match bulkhead_controls::judge(request, rules) {
+    answer_to(bulkhead_controls::judge(request, rules))
+}
+
+fn answer_to(judged: Result<Vec<Finding>, Unjudged>) -> Answer {
+    match judged {
         Ok(findings) if findings.is_empty() => Answer::Allowed,
         Ok(findings) => Answer::Denied(Denial {
             controls: controls_of(&findings),

@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask test | generate | bench`.
 
+mod bench_admission;
 mod generate;
 mod steps;
 
@@ -32,12 +33,22 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure, in ratios against a peer in the same run
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// What admission by our webhook costs, beside a webhook that decides nothing
+    Admission(bench_admission::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test { no_e2e } => steps::test(!no_e2e),
         Command::Generate { check } => generate::run(check),
+        Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,9 +32,6 @@ pub(super) struct Evil {
     pub(super) at: &'static str,
     /// What is put there.
     pub(super) value: fn() -> Value,
-    /// Pod Security Admission's words. It speaks before webhooks do, of Pods alone; empty where it
-    /// has nothing to say.
-    pub(super) psa: &'static str,
 }
 
 impl Evil {
@@ -105,21 +102,21 @@ pub fn evil_containers(name: &str) -> Vec<(&'static str, Value)> {
 
 #[rustfmt::skip]
 pub(super) const EVILS: &[Evil] = &[
-    Evil { control: "privileged-container", variant: "", does: "is privileged", at: "/containers/0/securityContext", value: || json!({"privileged": true}), psa: "privileged" },
-    Evil { control: "privilege-escalation", variant: "", does: "may gain privileges", at: "/containers/0/securityContext/allowPrivilegeEscalation", value: || json!(true), psa: "allowPrivilegeEscalation != false" },
-    Evil { control: "capabilities-kept", variant: "", does: "drops only some capabilities", at: "/containers/0/securityContext/capabilities", value: || json!({"drop": ["NET_RAW"]}), psa: "unrestricted capabilities" },
-    Evil { control: "forbidden-capability", variant: "", does: "adds the capability to administer the network", at: "/containers/0/securityContext/capabilities/add", value: || json!(["NET_ADMIN"]), psa: "unrestricted capabilities" },
-    Evil { control: "forbidden-capability", variant: "case", does: "spells a capability in lower case and with `cap_`", at: "/containers/0/securityContext/capabilities/add", value: || json!(["cap_sys_ptrace"]), psa: "unrestricted capabilities" },
-    Evil { control: "unsafe-volume-type", variant: "", does: "mounts an NFS share", at: "/volumes", value: || json!([{"name": "v", "nfs": {"server": "10.0.0.1", "path": "/"}}]), psa: "restricted volume types" },
-    Evil { control: "unsafe-volume-type", variant: "csi", does: "mounts an inline CSI volume", at: "/volumes", value: || json!([{"name": "v", "csi": {"driver": "evil.example"}}]), psa: "" },
-    Evil { control: "host-path-volume", variant: "", does: "mounts the node's root", at: "/volumes", value: || json!([{"name": "v", "hostPath": {"path": "/"}}]), psa: "hostPath" },
-    Evil { control: "host-network", variant: "", does: "joins its node's network", at: "/hostNetwork", value: || json!(true), psa: "hostNetwork=true" },
-    Evil { control: "host-port", variant: "", does: "takes a port of its node", at: "/containers/0/ports", value: || json!([{"containerPort": 8080, "hostPort": 8080}]), psa: "hostPort" },
-    Evil { control: "host-pid", variant: "", does: "sees its node's processes", at: "/hostPID", value: || json!(true), psa: "hostPID=true" },
-    Evil { control: "host-ipc", variant: "", does: "shares its node's memory segments", at: "/hostIPC", value: || json!(true), psa: "hostIPC=true" },
-    Evil { control: "runs-as-root", variant: "", does: "runs as user 0", at: "/containers/0/securityContext/runAsUser", value: || json!(0), psa: "runAsUser=0" },
-    Evil { control: "runs-as-root", variant: "group", does: "runs in group 0", at: "/securityContext/supplementalGroups", value: || json!([0]), psa: "" },
-    Evil { control: "seccomp-unconfined", variant: "", does: "switches seccomp off", at: "/containers/0/securityContext/seccompProfile", value: || json!({"type": "Unconfined"}), psa: "seccompProfile" },
+    Evil { control: "privileged-container", variant: "", does: "is privileged", at: "/containers/0/securityContext", value: || json!({"privileged": true}) },
+    Evil { control: "privilege-escalation", variant: "", does: "may gain privileges", at: "/containers/0/securityContext/allowPrivilegeEscalation", value: || json!(true) },
+    Evil { control: "capabilities-kept", variant: "", does: "drops only some capabilities", at: "/containers/0/securityContext/capabilities", value: || json!({"drop": ["NET_RAW"]}) },
+    Evil { control: "forbidden-capability", variant: "", does: "adds the capability to administer the network", at: "/containers/0/securityContext/capabilities/add", value: || json!(["NET_ADMIN"]) },
+    Evil { control: "forbidden-capability", variant: "case", does: "spells a capability in lower case and with `cap_`", at: "/containers/0/securityContext/capabilities/add", value: || json!(["cap_sys_ptrace"]) },
+    Evil { control: "unsafe-volume-type", variant: "", does: "mounts an NFS share", at: "/volumes", value: || json!([{"name": "v", "nfs": {"server": "10.0.0.1", "path": "/"}}]) },
+    Evil { control: "unsafe-volume-type", variant: "csi", does: "mounts an inline CSI volume", at: "/volumes", value: || json!([{"name": "v", "csi": {"driver": "evil.example"}}]) },
+    Evil { control: "host-path-volume", variant: "", does: "mounts the node's root", at: "/volumes", value: || json!([{"name": "v", "hostPath": {"path": "/"}}]) },
+    Evil { control: "host-network", variant: "", does: "joins its node's network", at: "/hostNetwork", value: || json!(true) },
+    Evil { control: "host-port", variant: "", does: "takes a port of its node", at: "/containers/0/ports", value: || json!([{"containerPort": 8080, "hostPort": 8080}]) },
+    Evil { control: "host-pid", variant: "", does: "sees its node's processes", at: "/hostPID", value: || json!(true) },
+    Evil { control: "host-ipc", variant: "", does: "shares its node's memory segments", at: "/hostIPC", value: || json!(true) },
+    Evil { control: "runs-as-root", variant: "", does: "runs as user 0", at: "/containers/0/securityContext/runAsUser", value: || json!(0) },
+    Evil { control: "runs-as-root", variant: "group", does: "runs in group 0", at: "/securityContext/supplementalGroups", value: || json!([0]) },
+    Evil { control: "seccomp-unconfined", variant: "", does: "switches seccomp off", at: "/containers/0/securityContext/seccompProfile", value: || json!({"type": "Unconfined"}) },
 ];
 
 #[cfg(test)]

@@ -73,16 +73,6 @@ fn ways(evil: &Evil) -> [(Door, Credential, &'static str, Expected); 2] {
     ]
 }
 
-/// Pod Security Admission may speak first of a Pod at the API server: it stands before the
-/// validating webhooks there. The end-to-end tests meet the webhook alone where it is off.
-fn or_psa(technique: Technique, evil: &Evil, bare: bool) -> Technique {
-    if bare && !evil.psa.is_empty() {
-        technique.stopped_by(Expected::new(Layer::PodSecurity, 403, evil.psa))
-    } else {
-        technique
-    }
-}
-
 fn dashed(parts: &[&str]) -> String {
     parts
         .iter()
@@ -121,8 +111,7 @@ pub(super) fn techniques() -> Vec<Technique> {
                         .truth(Truth::Absent(path))
                 };
                 let technique = Technique::new(name, Family::Pods, Theorem::T2, does, plan);
-                let bare = carrier.name == "pod" && door == Door::ApiServer;
-                all.push(or_psa(technique.stopped_by(expected), evil, bare));
+                all.push(technique.stopped_by(expected));
             }
         }
         all.extend(other_containers(evil));
@@ -169,8 +158,7 @@ fn other_containers(evil: &'static Evil) -> Vec<Technique> {
                     .truth(Truth::Absent(path))
             };
             let technique = Technique::new(name, Family::Pods, Theorem::T2, does, plan);
-            let technique = technique.stopped_by(expected.clone());
-            all.push(or_psa(technique, evil, door == Door::ApiServer));
+            all.push(technique.stopped_by(expected.clone()));
         }
         // Ephemeral containers cannot have ports at all.
         if evil.control == "host-port" {
@@ -195,7 +183,7 @@ fn other_containers(evil: &'static Evil) -> Vec<Technique> {
         // A patch's result is known only inside the API server, so the webhook judges it on both ways.
         let technique = Technique::new(name, Family::Pods, Theorem::T2, does, plan);
         let expected = Expected::new(Layer::Webhook, 403, evil.control);
-        all.push(or_psa(technique.stopped_by(expected), evil, true));
+        all.push(technique.stopped_by(expected));
     }
     all
 }

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use bulkhead_attack::wire::Request;
 use bulkhead_attack::{evil_containers, evil_pods};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Check;
 use crate::bed::Bed;
@@ -43,7 +43,7 @@ fn words(bed: &Bed) -> anyhow::Result<()> {
 }
 
 /// A Deployment, of which Pod Security Admission only warns.
-fn deployment(name: &str, pod: &serde_json::Value) -> serde_json::Value {
+fn deployment(name: &str, pod: &Value) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {
@@ -105,67 +105,61 @@ fn several(bed: &Bed) -> anyhow::Result<()> {
     )
 }
 
-/// A container that joins a pod which runs already.
-fn ephemeral(bed: &Bed, guest: &Guest<'_>) -> anyhow::Result<()> {
-    let pods = format!("/api/v1/namespaces/{}/pods", guest.namespace);
-    let pod = json!({"metadata": {"name": "e2e-host"}, "spec": bulkhead_attack::good_pod()});
-    bed.do_as_admin(&Request::post(pods.as_str(), &pod))?;
-    let patch = |container: serde_json::Value| {
-        let patch = json!({"spec": {"ephemeralContainers": [container]}});
-        let target = format!("{pods}/e2e-host/ephemeralcontainers");
-        Request::patch(target, "application/strategic-merge-patch+json", &patch)
-    };
-    for (control, container) in evil_containers("evil") {
-        let response = bed.admin(&patch(container))?;
-        refused(
-            &response,
-            403,
-            &["admission webhook \"judge.bulkhead.dev\" denied", control],
-        )?;
-    }
-    // A plain one is mended and joins.
-    let response = guest.send(&patch(
-        json!({"name": "plain", "image": "registry.example/shell:1"}),
-    ))?;
-    let joined = crate::client::succeeded(&response)?;
-    let escalation =
-        joined.pointer("/spec/ephemeralContainers/0/securityContext/allowPrivilegeEscalation");
-    ensure!(
-        escalation == Some(&serde_json::Value::Bool(false)),
-        "{joined}"
-    );
-    Ok(())
+/// A tenant with capabilities that Pod Security Admission's levels do not know has it at
+/// `privileged`: what refuses there is ours.
+pub(super) fn without_pod_security() -> Value {
+    json!({"podSecurity": {"allowedCapabilities": ["SYS_NICE"]}})
 }
 
-/// Pod Security Admission speaks before validating webhooks and would hide a control that has gone
-/// missing. A tenant with capabilities that its levels do not know has it at `privileged`.
-fn alone(bed: &Bed) -> anyhow::Result<()> {
-    let extra = json!({"podSecurity": {"allowedCapabilities": ["SYS_NICE"]}});
-    let guest = Guest::arrive(bed, "e2e-lone", &extra)?;
-    let path = format!("/api/v1/namespaces/{}/pods", guest.namespace);
-    for (control, pod) in evil_pods() {
-        let object = json!({"metadata": {"name": "e2e-evil"}, "spec": pod});
-        let response = bed.admin(&Request::post(path.as_str(), &object))?;
-        refused(
-            &response,
-            403,
-            &["admission webhook \"judge.bulkhead.dev\" denied", control],
-        )?;
-    }
-    ephemeral(bed, &guest)?;
+/// The webhook of this name refuses every bad pod and every bad container that joins a pod.
+pub(super) fn refuses(bed: &Bed, guest: &Guest<'_>, webhook: &str) -> anyhow::Result<()> {
+    let denied = format!("admission webhook \"{webhook}.bulkhead.dev\" denied");
+    let pods = format!("/api/v1/namespaces/{}/pods", guest.namespace);
     // A pod of another system has none of the fields that would make it safe.
     let windows = json!({
         "os": {"name": "windows"}, "hostNetwork": true,
         "securityContext": {"windowsOptions": {"hostProcess": true, "runAsUserName": "NT AUTHORITY\\SYSTEM"}},
         "containers": [{"name": "main", "image": "x"}],
     });
-    let object = json!({"metadata": {"name": "e2e-windows"}, "spec": windows});
-    let response = bed.admin(&Request::post(path.as_str(), &object))?;
-    refused(
-        &response,
-        403,
-        &["admission webhook \"judge.bulkhead.dev\" denied"],
-    )?;
+    for (control, pod) in evil_pods()
+        .into_iter()
+        .chain([("privileged-container", windows)])
+    {
+        let object = json!({"metadata": {"name": "e2e-evil"}, "spec": pod});
+        let response = bed.admin(&Request::post(pods.as_str(), &object))?;
+        refused(&response, 403, &[denied.as_str(), control])?;
+    }
+    let pod = json!({"metadata": {"name": "e2e-host"}, "spec": bulkhead_attack::good_pod()});
+    bed.do_as_admin(&Request::post(pods.as_str(), &pod))?;
+    for (control, container) in evil_containers("evil") {
+        let response = bed.admin(&joining(guest, container))?;
+        refused(&response, 403, &[denied.as_str(), control])?;
+    }
+    Ok(())
+}
+
+/// A container joins a pod which runs already.
+fn joining(guest: &Guest<'_>, container: Value) -> Request {
+    let patch = json!({"spec": {"ephemeralContainers": [container]}});
+    let target = format!(
+        "/api/v1/namespaces/{}/pods/e2e-host/ephemeralcontainers",
+        guest.namespace
+    );
+    Request::patch(target, "application/strategic-merge-patch+json", &patch)
+}
+
+/// The control speaks, not Pod Security Admission, which stands between the two phases.
+fn alone(bed: &Bed) -> anyhow::Result<()> {
+    let guest = Guest::arrive(bed, "e2e-lone", &without_pod_security())?;
+    refuses(bed, &guest, "mend")?;
+    // A plain one is mended and joins.
+    let plain = json!({"name": "plain", "image": "registry.example/shell:1"});
+    let response = guest.send(&joining(&guest, plain))?;
+    let joined = crate::client::succeeded(&response)?;
+    let escalation =
+        joined.pointer("/spec/ephemeralContainers/0/securityContext/allowPrivilegeEscalation");
+    ensure!(escalation == Some(&Value::Bool(false)), "{joined}");
+    let path = format!("/api/v1/namespaces/{}/pods", guest.namespace);
     // What the tenant is allowed, it may.
     let mut pod = bulkhead_attack::good_pod();
     if let Some(added) = pod.pointer_mut("/containers/0/securityContext/capabilities") {

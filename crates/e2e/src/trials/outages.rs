@@ -10,6 +10,7 @@ use crate::Check;
 use crate::bed::{Bed, eventually};
 use crate::client::{names, refused, succeeded};
 use crate::guest::{Guest, uid};
+use crate::trials::denials;
 
 pub(super) const TRIALS: &[(&str, Check)] = &[
     (
@@ -19,6 +20,10 @@ pub(super) const TRIALS: &[(&str, Check)] = &[
     (
         "outages::without_webhook_configuration_the_guards_hold",
         configuration,
+    ),
+    (
+        "outages::without_the_mutating_webhook_the_validating_one_refuses",
+        judge,
     ),
     ("outages::without_controller_nothing_opens", controller),
     ("outages::without_gateway_nothing_opens", gateway),
@@ -176,25 +181,52 @@ fn configuration(bed: &Bed) -> anyhow::Result<()> {
         guards_hold(bed)?;
         closed_namespace(bed)
     });
-    for (path, mut object) in CONFIGURATIONS.iter().zip(saved) {
-        if let Some(metadata) = object
-            .pointer_mut("/metadata")
-            .and_then(Value::as_object_mut)
-        {
-            metadata.retain(|key, _| matches!(key.as_str(), "name" | "labels" | "annotations"));
-        }
-        let (collection, _) = path.rsplit_once('/').context("no collection")?;
-        let response = bed.admin(&Request::post(collection, &object))?;
-        ensure!(
-            response.is_success() || response.status == 409,
-            "{}",
-            response.message()
-        );
+    for (path, object) in CONFIGURATIONS.iter().zip(saved) {
+        put_back(bed, path, object)?;
     }
     eventually("the webhook is asked again", || {
         Ok(refused(&bed.admin(&probe)?, 403, &["host-network"]).ok())
     })?;
     result
+}
+
+fn put_back(bed: &Bed, path: &str, mut object: Value) -> anyhow::Result<()> {
+    if let Some(metadata) = object
+        .pointer_mut("/metadata")
+        .and_then(Value::as_object_mut)
+    {
+        metadata.retain(|key, _| matches!(key.as_str(), "name" | "labels" | "annotations"));
+    }
+    let (collection, _) = path.rsplit_once('/').context("no collection")?;
+    let response = bed.admin(&Request::post(collection, &object))?;
+    ensure!(
+        response.is_success() || response.status == 409,
+        "{}",
+        response.message()
+    );
+    Ok(())
+}
+
+/// The mutating phase refuses bad pods early. Without it the validating one does, to which Pod
+/// Security Admission is no rival where it is off.
+fn judge(bed: &Bed) -> anyhow::Result<()> {
+    let guest = Guest::arrive(bed, "e2e-judged", &denials::without_pod_security())?;
+    let [path, _] = CONFIGURATIONS;
+    let saved = bed.do_as_admin(&Request::get(path))?;
+    bed.do_as_admin(&Request::delete(path))?;
+    let pods = format!("/api/v1/namespaces/{}/pods", guest.namespace);
+    let unmended = json!({"metadata": {"name": "plain"}, "spec": {"containers": [{"name": "main", "image": "x"}]}});
+    let probe = Request::post(format!("{pods}?dryRun=All"), &unmended);
+    let result = eventually("nothing is mended any more", || {
+        Ok(refused(&bed.admin(&probe)?, 403, &["judge.bulkhead.dev"]).ok())
+    })
+    .and_then(|()| denials::refuses(bed, &guest, "judge"));
+    put_back(bed, path, saved)?;
+    eventually("pods are mended again", || {
+        Ok(bed.admin(&probe)?.is_success().then_some(()))
+    })?;
+    result?;
+    guest.leave()
 }
 
 /// A namespace of the tenant's that nobody has isolated takes no pod, not even an administrator's.

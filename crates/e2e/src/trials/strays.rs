@@ -13,8 +13,8 @@ use crate::client::{names, refused};
 pub(super) const TRIALS: &[(&str, Check)] = &[
     ("tenants::a_namespace_of_a_former_tenant_is_nobodys", former),
     (
-        "tenants::a_namespace_outside_the_prefix_is_not_served",
-        outside,
+        "tenants::an_administrator_hands_a_namespace_over",
+        handed_over,
     ),
 ];
 
@@ -72,9 +72,18 @@ fn former(bed: &Bed) -> anyhow::Result<()> {
     })
 }
 
-/// Labels alone, set by an administrator's slip, make no namespace a tenant's at the gateway.
-fn outside(bed: &Bed) -> anyhow::Result<()> {
-    with(bed, "e2e-outside", &bed.field.attacker.uid, |path| {
-        is_unknown(bed, path)
+/// An administrator hands over a namespace that was there before: name and UID make it the
+/// tenant's, the prefix is for the names that tenants choose.
+fn handed_over(bed: &Bed) -> anyhow::Result<()> {
+    with(bed, "e2e-handed-over", &bed.field.attacker.uid, |path| {
+        let served = bed.do_as_tenant(&Request::get(path))?;
+        let opened = served.pointer("/metadata/annotations/bulkhead.dev~1isolated");
+        ensure!(
+            opened.and_then(Value::as_str) == Some(&bed.field.attacker.uid),
+            "it was not opened: {served}"
+        );
+        let pods = bed.do_as_tenant(&Request::get(format!("{path}/pods")))?;
+        ensure!(names(&pods).is_empty(), "{pods}");
+        Ok(())
     })
 }

@@ -51,7 +51,7 @@ async fn gateway() -> Arc<Gateway> {
             namespace("acme-app", "acme", Some(RULES)),
             namespace("acme-new", "acme", None),
             namespace("globex-app", "globex", None),
-            namespace("acme-forged", "globex", None),
+            namespace("acme-handed-over", "globex", None),
         ]),
         reader: Forwarder::connect(&path).await.unwrap(),
         forwarder: Forwarder::connect(&path).await.unwrap(),
@@ -220,18 +220,19 @@ async fn people_get_as_far_as_they_may() {
         ),
         (
             Asked {
-                target: "/api/v1/namespaces/acme-forged/pods",
+                target: "/api/v1/namespaces/acme-handed-over/pods",
                 ..ASKED
             },
-            (404, "namespaces \"acme-forged\" not found"),
+            (404, "namespaces \"acme-handed-over\" not found"),
         ),
         (
             Asked {
                 user: Some("gus"),
-                target: "/api/v1/namespaces/acme-forged/pods",
+                target: "/api/v1/namespaces/acme-handed-over/pods",
                 ..ASKED
             },
-            (404, "not found"),
+            // Guarded labels say whose it is, the name does not.
+            (503, "cannot be reached"),
         ),
         (
             Asked {
