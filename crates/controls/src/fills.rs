@@ -62,17 +62,17 @@ impl<'a> Fills<'a> {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Puts the values in, and says what was done as operations of a JSON patch (RFC 6902).
-    pub(crate) fn apply(self, object: &mut Value) -> Vec<Value> {
+    /// The fields that were set, and their values.
+    pub(crate) fn into_list(self) -> Vec<(FieldPath, Value)> {
         self.list
-            .into_iter()
-            .filter_map(|(path, value)| fill(object, &path, value))
-            .collect()
     }
+}
+
+/// Puts values in, and says what was done as operations of a JSON patch (RFC 6902).
+pub(crate) fn apply(list: Vec<(FieldPath, Value)>, object: &mut Value) -> Vec<Value> {
+    list.into_iter()
+        .filter_map(|(path, value)| fill(object, &path, value))
+        .collect()
 }
 
 impl Reach<'_> {

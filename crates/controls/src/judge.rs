@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::carriers::{self, Carrier};
 use crate::context::{Context, Findings};
 use crate::control::{Mend, Rule};
-use crate::fills::{Fills, Reach};
+use crate::fills::{Fills, Reach, apply};
 use crate::pod::runs_on_linux;
 use crate::registry::REGISTRY;
 use crate::shape::{self, Misfit};
@@ -81,19 +81,27 @@ pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Find
     Ok(findings(carrier, object, request, rules))
 }
 
-/// What [`judge`] finds once [`mend`] has done its part, and that part as JSON patch operations.
+/// Mends the request's object where it stands, as [`mend`] would, and judges the result. The
+/// first part of the answer is what was done, as JSON patch operations.
 ///
 /// # Errors
-/// As [`judge`].
+/// As [`judge`]; the object may have been mended nevertheless.
 pub fn mend_and_judge(
-    request: &AdmissionRequest,
+    request: &mut AdmissionRequest,
     rules: &TenantRules,
 ) -> Result<(Vec<Value>, Vec<Finding>), Unjudged> {
-    let (carrier, _) = in_shape(request)?;
-    match mend_with_patch(request) {
-        Some((object, operations)) => Ok((operations, findings(carrier, &object, request, rules))),
-        None => Ok((Vec::new(), judge(request, rules)?)),
-    }
+    let (carrier, object) = in_shape(request)?;
+    let operations = match reach(carrier, request) {
+        Some(reach) => {
+            let fills = fills(carrier, object, reach);
+            match &mut request.object {
+                Some(object) => apply(fills, object),
+                None => Vec::new(),
+            }
+        }
+        None => Vec::new(),
+    };
+    Ok((operations, judge(request, rules)?))
 }
 
 /// What carries pods, Services or claims in the request, and the object, if it has the shape of one.
@@ -168,21 +176,23 @@ pub fn patch(request: &AdmissionRequest, _rules: &TenantRules) -> Option<Value> 
 
 fn mend_with_patch(request: &AdmissionRequest) -> Option<(Value, Vec<Value>)> {
     let (carrier, object) = covered(request).ok()?;
-    if carrier.is_template() {
-        return None;
-    }
+    mended(carrier, object, reach(carrier, request)?)
+}
+
+/// What of the request's object may be mended; none if nothing.
+fn reach<'a>(carrier: &Carrier, request: &'a AdmissionRequest) -> Option<Reach<'a>> {
     let subresource = request
         .sub_resource
         .as_deref()
         .filter(|name| !name.is_empty());
-    let reach = match (request.operation, subresource) {
-        (Operation::Create, None) => Reach::Whole,
-        (Operation::Update, Some("ephemeralcontainers")) => Reach::NewEphemeral {
+    match (request.operation, subresource) {
+        _ if carrier.is_template() => None,
+        (Operation::Create, None) => Some(Reach::Whole),
+        (Operation::Update, Some("ephemeralcontainers")) => Some(Reach::NewEphemeral {
             old: request.old_object.as_ref(),
-        },
-        _ => return None,
-    };
-    mended(carrier, object, reach)
+        }),
+        _ => None,
+    }
 }
 
 fn covered(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unjudged> {
@@ -198,16 +208,21 @@ fn covered(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unj
 }
 
 fn mended(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Option<(Value, Vec<Value>)> {
-    let mut fills = Fills::new(reach);
-    for pod in carrier.pods(object) {
-        fill(&pod, &mut fills);
-    }
+    let fills = fills(carrier, object, reach);
     if fills.is_empty() {
         return None;
     }
     let mut object = object.clone();
-    let operations = fills.apply(&mut object);
+    let operations = apply(fills, &mut object);
     (!operations.is_empty()).then_some((object, operations))
+}
+
+fn fills(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Vec<(FieldPath, Value)> {
+    let mut fills = Fills::new(reach);
+    for pod in carrier.pods(object) {
+        fill(&pod, &mut fills);
+    }
+    fills.into_list()
 }
 
 /// A pod of another system than Linux cannot have the fields that mends set: the API server

@@ -18,7 +18,7 @@ pub(crate) fn early(
     request: &ScopedRequest,
     namespace: Option<&NamespaceRecord>,
 ) -> Result<(), Denial> {
-    let Some((admission, about)) = admission(request) else {
+    let Some((mut admission, about)) = admission(request) else {
         return Ok(());
     };
     let rules = namespace
@@ -28,7 +28,7 @@ pub(crate) fn early(
             tracing::warn!(namespace = ?admission.namespace, %why, "no rules to judge by");
             Denial::forbidden("the namespace is not ready: what its tenant is held to is not known yet; try again in a moment")
         })?;
-    match mend_and_judge(&admission, &rules) {
+    match mend_and_judge(&mut admission, &rules) {
         Ok((_, findings)) if findings.is_empty() => Ok(()),
         Ok((_, findings)) => {
             let (resource, name) = (&about.resource, &admission.name);

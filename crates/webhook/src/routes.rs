@@ -92,14 +92,14 @@ impl Webhook {
                 return text(error.status(), format!("{error}\n"));
             }
         };
-        let review = match parse_review(&body) {
+        let mut review = match parse_review(&body) {
             Ok(review) => review,
             Err(error) => {
                 tracing::warn!(%error, "refused a body that is no AdmissionReview");
                 return text(StatusCode::BAD_REQUEST, format!("{error}\n"));
             }
         };
-        let answer = self.answer(route, &review).await;
+        let answer = self.answer(route, &mut review).await;
         if let Answer::Denied(denial) = &answer {
             tracing::info!(
                 namespace = ?review.namespace.as_deref().unwrap_or_default(),
@@ -126,7 +126,7 @@ impl Webhook {
         }
     }
 
-    async fn answer(&self, route: Route, request: &AdmissionRequest) -> Answer {
+    async fn answer(&self, route: Route, request: &mut AdmissionRequest) -> Answer {
         if matches!(route, Route::Tenants) {
             return tenants::check(request, &self.tenants);
         }
@@ -154,7 +154,7 @@ impl Webhook {
 /// Mends, and already judges the result: Pod Security Admission stands between this phase and
 /// that of validation, and its words would name neither control nor mend. What other webhooks
 /// change afterwards is judged in that phase.
-fn mend(request: &AdmissionRequest, rules: &TenantRules) -> Answer {
+fn mend(request: &mut AdmissionRequest, rules: &TenantRules) -> Answer {
     match bulkhead_controls::mend_and_judge(request, rules) {
         Ok((mut operations, findings)) if findings.is_empty() => {
             operations.extend(stamp(request, rules));
