@@ -68,20 +68,30 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     println!("{outcome}");
     if let Some(file) = &arguments.json {
         let json = serde_json::to_string_pretty(&outcome.json())?;
-        fs::write(file, json + "\n").with_context(|| format!("cannot write `{}`", file.display()))?;
+        fs::write(file, json + "\n")
+            .with_context(|| format!("cannot write `{}`", file.display()))?;
     }
     Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 /// Figures of an unoptimised build say nothing.
 fn in_release() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["run", "--quiet", "--release", "--package", "bulkhead-xtask", "--"])
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "bulkhead-xtask",
+            "--",
+        ])
         .args(std::env::args_os().skip(1))
         .status()
         .context("cannot run cargo")?;
@@ -102,8 +112,11 @@ async fn measure(arguments: &Arguments) -> Result<Outcome> {
     let mut ratios = Vec::new();
     for round in 0..arguments.rounds {
         // Whatever disturbs the machine disturbs both, and neither always goes first.
-        let (first, second) =
-            if round % 2 == 0 { (&mut webhook, &mut empty) } else { (&mut empty, &mut webhook) };
+        let (first, second) = if round % 2 == 0 {
+            (&mut webhook, &mut empty)
+        } else {
+            (&mut empty, &mut webhook)
+        };
         first.round(arguments).await?;
         second.round(arguments).await?;
         ratios.push(webhook.last_p50 / empty.last_p50);
@@ -113,7 +126,10 @@ async fn measure(arguments: &Arguments) -> Result<Outcome> {
         rounds: arguments.rounds,
         requests: u64::from(arguments.rounds) * u64::from(arguments.requests),
         connections: arguments.connections,
-        bytes: review::reviews()?.iter().map(|(_, body)| body.len()).collect(),
+        bytes: review::reviews()?
+            .iter()
+            .map(|(_, body)| body.len())
+            .collect(),
         ratios,
         webhook: webhook.finish()?,
         empty: empty.finish()?,
@@ -171,7 +187,8 @@ impl Driven {
         let alone = client::alone(&mut self.single, arguments.requests).await?;
         self.last_p50 = alone.quantile(0.5);
         self.alone.add(&alone)?;
-        self.crowd.add(&client::crowd(&mut self.many, arguments.requests).await?)?;
+        self.crowd
+            .add(&client::crowd(&mut self.many, arguments.requests).await?)?;
         Ok(())
     }
 

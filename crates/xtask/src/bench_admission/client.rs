@@ -34,7 +34,9 @@ impl Client {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from("localhost")?;
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await?;
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { sender })
@@ -50,7 +52,11 @@ impl Client {
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        ensure!(status.is_success(), "{path} gave {status}: {}", String::from_utf8_lossy(&body));
+        ensure!(
+            status.is_success(),
+            "{path} gave {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
         Ok(body)
     }
 }
@@ -63,7 +69,10 @@ pub(super) struct Samples {
 
 impl Samples {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { nanoseconds: Histogram::new(3)?, elapsed: Duration::ZERO })
+        Ok(Self {
+            nanoseconds: Histogram::new(3)?,
+            elapsed: Duration::ZERO,
+        })
     }
 
     pub(super) fn add(&mut self, other: &Self) -> Result<()> {

@@ -13,18 +13,20 @@ use crate::bench_admission::Kind;
 const POD: &str = include_str!("pod.json");
 const NAMESPACE: &str = "acme-prod";
 
+const TENANT: &str = "acme";
+const UID: &str = "6c7f0f0e-3d7f-4c39-9f4e-0a3f6a1f4f55";
+
 fn rules() -> Value {
-    json!({"tenant": "acme", "uid": "6c7f0f0e-3d7f-4c39-9f4e-0a3f6a1f4f55", "profile": "Strict"})
+    json!({"tenant": TENANT, "uid": UID, "profile": "Strict"})
 }
 
 /// The namespace that the webhook knows.
 pub(super) fn namespace() -> Value {
-    let rules = rules();
     json!({
         "metadata": {
             "name": NAMESPACE, "uid": "5b0e8a0c-6a0f-4d1c-8a48-1f3a4e5b7c22",
-            "labels": {labels::TENANT: rules["tenant"], labels::TENANT_UID: rules["uid"]},
-            "annotations": {labels::RULES: rules.to_string(), labels::ISOLATED: rules["uid"]},
+            "labels": {labels::TENANT: TENANT, labels::TENANT_UID: UID},
+            "annotations": {labels::RULES: rules().to_string(), labels::ISOLATED: UID},
         },
         "status": {"phase": "Active"},
     })
@@ -39,8 +41,12 @@ pub(super) fn reviews() -> Result<&'static [(&'static str, Bytes)]> {
     }
     let pod: Value = serde_json::from_str(POD).context("pod.json")?;
     let rules: TenantRules = serde_json::from_value(rules())?;
-    let request: AdmissionRequest =
-        serde_json::from_value(review(pod.clone()).pointer_mut("/request").map(Value::take).unwrap_or_default())?;
+    let request: AdmissionRequest = serde_json::from_value(
+        review(pod.clone())
+            .pointer_mut("/request")
+            .map(Value::take)
+            .unwrap_or_default(),
+    )?;
     let mended = bulkhead_controls::mend(&request, &rules).context("the pod needs no mending")?;
     let body = |pod| Bytes::from(review(pod).to_string());
     Ok(REVIEWS.get_or_init(|| vec![("/mutate", body(pod)), ("/validate", body(mended))]))
@@ -74,9 +80,17 @@ fn review(pod: Value) -> Value {
 pub(super) fn check(kind: Kind, path: &str, answer: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(answer);
     let answer: Value = serde_json::from_slice(answer).context("the answer is no JSON")?;
-    let response = &answer["response"];
-    ensure!(response["allowed"] == true, "{path} of {kind:?} refused: {text}");
+    let response = answer
+        .get("response")
+        .context("the answer holds no response")?;
+    ensure!(
+        response.get("allowed") == Some(&Value::Bool(true)),
+        "{path} of {kind:?} refused: {text}"
+    );
     let mends = kind == Kind::Webhook && path == "/mutate";
-    ensure!(response.get("patch").is_some() == mends, "{path} of {kind:?} answered {text}");
+    ensure!(
+        response.get("patch").is_some() == mends,
+        "{path} of {kind:?} answered {text}"
+    );
     Ok(())
 }

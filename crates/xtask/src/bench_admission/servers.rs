@@ -55,20 +55,33 @@ impl Running {
         let stdout = child.stdout.take().context("the server has no output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let address = line
-            .trim()
-            .parse()
-            .map_err(|_| anyhow!("the {name} server said `{}` instead of its address", line.trim()))?;
-        Ok(Self { kind, address, child })
+        let address = line.trim().parse().map_err(|_| {
+            anyhow!(
+                "the {name} server said `{}` instead of its address",
+                line.trim()
+            )
+        })?;
+        Ok(Self {
+            kind,
+            address,
+            child,
+        })
     }
 
     /// The most memory that the process ever held.
     pub(super) fn peak_kib(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+        let status =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
         status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
+            .find_map(|line| {
+                line.strip_prefix("VmHWM:")?
+                    .trim()
+                    .strip_suffix(" kB")?
+                    .parse()
+                    .ok()
+            })
             .with_context(|| format!("`{path}` has no VmHWM"))
     }
 }
@@ -136,6 +149,8 @@ async fn empty(request: Request<Incoming>) -> Response<Body> {
     });
     let mut response = Response::new(full(answer.to_string()));
     let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, json);
     response
 }

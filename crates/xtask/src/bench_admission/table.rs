@@ -64,15 +64,30 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (webhook, empty) = (&self.webhook, &self.empty);
-        let sizes: Vec<String> = self.bytes.iter().map(|bytes| format!("{bytes} bytes")).collect();
-        writeln!(f, "A pod of three containers to /mutate and /validate in turns ({}),", sizes.join(", "))?;
+        let sizes: Vec<String> = self
+            .bytes
+            .iter()
+            .map(|bytes| format!("{bytes} bytes"))
+            .collect();
+        writeln!(
+            f,
+            "A pod of three containers to /mutate and /validate in turns ({}),",
+            sizes.join(", ")
+        )?;
         writeln!(
             f,
             "{} requests to each server in {} rounds, over HTTP/2 and TLS; throughput over {} connections.",
             self.requests, self.rounds, self.connections
         )?;
-        writeln!(f, "`empty` reads the body whole, finds the uid, skips the rest and allows.\n")?;
-        writeln!(f, "{:<14}{:>12}{:>12}{:>9}", "", "webhook", "empty", "ratio")?;
+        writeln!(
+            f,
+            "`empty` reads the body whole, finds the uid, skips the rest and allows.\n"
+        )?;
+        writeln!(
+            f,
+            "{:<14}{:>12}{:>12}{:>9}",
+            "", "webhook", "empty", "ratio"
+        )?;
         let mut row = |name: &str, ours: f64, theirs: f64, unit: &str| {
             let (a, b) = (format!("{ours:.0} {unit}"), format!("{theirs:.0} {unit}"));
             writeln!(f, "{name:<14}{a:>12}{b:>12}{:>8.2}×", ours / theirs)
@@ -80,9 +95,18 @@ impl fmt::Display for Outcome {
         row("p50", webhook.p50, empty.p50, "µs")?;
         row("p99", webhook.p99, empty.p99, "µs")?;
         row("throughput", webhook.throughput, empty.throughput, "/s")?;
-        row("peak memory", webhook.peak_kib as f64, empty.peak_kib as f64, "kB")?;
+        row(
+            "peak memory",
+            webhook.peak_kib as f64,
+            empty.peak_kib as f64,
+            "kB",
+        )?;
         let (low, high) = self.spread();
-        let met = if self.ratio() <= self.goal { "met" } else { "missed" };
+        let met = if self.ratio() <= self.goal {
+            "met"
+        } else {
+            "missed"
+        };
         write!(
             f,
             "\ngoal: p50 at most {:.2}×: {met} ({:.2}×; {low:.2}× to {high:.2}× by round)",
