@@ -78,6 +78,11 @@ pub(crate) async fn upstream(
         body.map_err(Into::into).boxed_unsync()
     } else {
         let bytes = whole(body, LONGEST_STATUS).await?;
+        if unjudged(status, &bytes) {
+            let upstream = String::from_utf8_lossy(&bytes);
+            tracing::error!(%upstream, "the webhook cannot be reached");
+            return Err(Denial::unavailable(UNJUDGED, 1));
+        }
         if let Some(why) = ours(status, &bytes, scoped.credential()) {
             return Err(incident(&format!(
                 "{why}: {}",
@@ -90,6 +95,15 @@ pub(crate) async fn upstream(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// What the creator of an object is told while the webhook is down; where it is, is the operator's.
+const UNJUDGED: &str =
+    "the object cannot be judged at the moment, so it is not let in; try again later";
+
+fn unjudged(status: StatusCode, body: &Bytes) -> bool {
+    status == StatusCode::INTERNAL_SERVER_ERROR
+        && String::from_utf8_lossy(body).contains("failed calling webhook")
 }
 
 async fn whole(body: ForwardedBody, longest: usize) -> Result<Bytes, Denial> {
@@ -167,6 +181,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_webhook_that_is_down_is_told_apart() {
+        let body =
+            Bytes::from_static(b"Internal error occurred: failed calling webhook \\\"mend\\\"");
+        assert!(unjudged(StatusCode::INTERNAL_SERVER_ERROR, &body));
+        assert!(!unjudged(StatusCode::FORBIDDEN, &body));
+        assert!(!unjudged(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &Bytes::from_static(b"no")
+        ));
+    }
 
     #[test]
     fn refusals_of_the_gateway_are_not_told() {

@@ -103,7 +103,13 @@ fn webhook(bed: &Bed) -> anyhow::Result<()> {
         let down = |response: &bulkhead_attack::wire::Response| {
             refused(response, 500, &["failed calling webhook"])
         };
-        down(&bed.tenant(&Request::post(format!("{own}/pods"), &pod("e2e-no")))?)?;
+        let through = bed.tenant(&Request::post(format!("{own}/pods"), &pod("e2e-no")))?;
+        refused(&through, 503, &["cannot be judged at the moment"])?;
+        ensure!(
+            !through.message().contains("127.0.0.1"),
+            "a tenant is told where the webhook is: {}",
+            through.message()
+        );
         down(&bed.account(
             Account::Star,
             &Request::post(format!("{own}/pods"), &pod("e2e-no")),
