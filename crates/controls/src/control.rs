@@ -132,7 +132,7 @@ impl Severity {
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Medium => "medium",
             Self::High => "high",
             Self::Critical => "critical",
