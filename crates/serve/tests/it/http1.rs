@@ -145,6 +145,25 @@ async fn heads_have_to_arrive_in_time() {
 }
 
 #[tokio::test]
+async fn every_head_has_a_time_of_its_own() {
+    let limits = Limits {
+        head_timeout: Duration::from_millis(1000),
+        ..Limits::default()
+    };
+    let server = Running::with(limits).await;
+    let client = server.connect(b"http/1.1", None).await.unwrap();
+    let pieces: [&[u8]; 4] = [
+        b"GET /healthz HTTP/1.1\r\nHost:",
+        b" x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost:",
+        b" x\r\nConnection: close\r\n\r\n",
+    ];
+    // Each head takes less than its time, the two together and the pause between them more.
+    let answer = client.pieces(&pieces, Duration::from_millis(600)).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
+}
+
+#[tokio::test]
 async fn bodies_have_a_limit_and_an_end() {
     let server = Running::plain().await;
     for (request, status) in [

@@ -187,9 +187,17 @@ impl Client {
     }
 
     /// Writes bytes as they are, and reads until the server closes.
-    pub async fn raw(mut self, bytes: &[u8]) -> String {
-        // The server may have closed in the middle of it.
-        let _ = self.0.write_all(bytes).await;
+    pub async fn raw(self, bytes: &[u8]) -> String {
+        self.pieces(&[bytes], Duration::ZERO).await
+    }
+
+    /// The same piece by piece, with a pause after each.
+    pub async fn pieces(mut self, pieces: &[&[u8]], pause: Duration) -> String {
+        for piece in pieces {
+            // The server may have closed in the middle of it.
+            let _ = self.0.write_all(piece).await;
+            tokio::time::sleep(pause).await;
+        }
         let mut answer = Vec::new();
         let _ = self.0.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
