@@ -103,20 +103,21 @@ fn webhook(bed: &Bed) -> anyhow::Result<()> {
         let down = |response: &bulkhead_attack::wire::Response| {
             refused(response, 500, &["failed calling webhook"])
         };
-        let through = bed.tenant(&Request::post(format!("{own}/pods"), &pod("e2e-no")))?;
-        refused(&through, 503, &["cannot be judged at the moment"])?;
-        ensure!(
-            !through.message().contains("127.0.0.1"),
-            "a tenant is told where the webhook is: {}",
-            through.message()
-        );
+        let service = json!({"metadata": {"name": "e2e-no"}, "spec": {"ports": [{"port": 80}]}});
+        for (kind, object) in [("pods", &pod("e2e-no")), ("services", &service)] {
+            let through = bed.tenant(&Request::post(format!("{own}/{kind}"), object))?;
+            refused(&through, 503, &["cannot be judged at the moment"])?;
+            ensure!(
+                !through.message().contains("127.0.0.1"),
+                "a tenant is told where the webhook is: {}",
+                through.message()
+            );
+        }
         down(&bed.account(
             Account::Star,
             &Request::post(format!("{own}/pods"), &pod("e2e-no")),
         )?)?;
         down(&bed.admin(&Request::post(format!("{own}/pods"), &pod("e2e-no")))?)?;
-        let service = json!({"metadata": {"name": "e2e-no"}, "spec": {"ports": [{"port": 80}]}});
-        down(&bed.tenant(&Request::post(format!("{own}/services"), &service))?)?;
         // What nobody judges goes on.
         let config = json!({"metadata": {"name": "e2e-meanwhile"}});
         bed.do_as_tenant(&Request::post(format!("{own}/configmaps"), &config))?;
