@@ -77,7 +77,7 @@ pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Find
         .is_template()
         .then(|| mended(carrier, sent, Reach::Whole))
         .flatten();
-    let object = mended.as_ref().map_or(sent, |(object, _)| object);
+    let object = mended.as_ref().unwrap_or(sent);
     Ok(findings(carrier, object, request, rules))
 }
 
@@ -165,16 +165,6 @@ fn findings(
 /// adds. Templates stay as their authors keep them.
 #[must_use]
 pub fn mend(request: &AdmissionRequest, _rules: &TenantRules) -> Option<Value> {
-    mend_with_patch(request).map(|(object, _)| object)
-}
-
-/// What [`mend`] does, as a JSON patch (RFC 6902): a list of `add` operations.
-#[must_use]
-pub fn patch(request: &AdmissionRequest, _rules: &TenantRules) -> Option<Value> {
-    mend_with_patch(request).map(|(_, operations)| Value::Array(operations))
-}
-
-fn mend_with_patch(request: &AdmissionRequest) -> Option<(Value, Vec<Value>)> {
     let (carrier, object) = covered(request).ok()?;
     mended(carrier, object, reach(carrier, request)?)
 }
@@ -207,14 +197,14 @@ fn covered(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unj
     Ok((carrier, object.ok_or(Unjudged::NoObject)?))
 }
 
-fn mended(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Option<(Value, Vec<Value>)> {
+fn mended(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Option<Value> {
     let fills = fills(carrier, object, reach);
     if fills.is_empty() {
         return None;
     }
     let mut object = object.clone();
     let operations = apply(fills, &mut object);
-    (!operations.is_empty()).then_some((object, operations))
+    (!operations.is_empty()).then_some(object)
 }
 
 fn fills(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Vec<(FieldPath, Value)> {

@@ -26,7 +26,7 @@ pub use control::{Control, Mend, Rule, Section, Severity};
 pub use denial::denial;
 pub use docs::{Language, docs, explain};
 pub use fills::Fills;
-pub use judge::{Unjudged, judge, mend, mend_and_judge, patch};
+pub use judge::{Unjudged, judge, mend, mend_and_judge};
 pub use registry::{REGISTRY, by_name};
 pub use webhooks::{Endpoint, WebhookClient, webhook_configurations};
 

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::names::{
-    NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid,
-};
+use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid};
 use crate::rules::{Capability, Profile, TenantRules};
 
 /// One tenant.
@@ -66,12 +64,6 @@ impl Tenant {
                     .iter()
                     .map(|role| Role::Custom(role.name.clone())),
             )
-    }
-
-    /// Whether a namespace of this name may be this tenant's.
-    #[must_use]
-    pub fn may_own(&self, namespace: &NamespaceName) -> bool {
-        self.prefix.covers(namespace)
     }
 
     /// The strongest role of a person, if the person is a member. Built-in roles come before

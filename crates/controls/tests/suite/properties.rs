@@ -1,6 +1,6 @@
 //! Mending, over pods that nobody would write.
 
-use bulkhead_controls::{judge, mend, patch};
+use bulkhead_controls::{judge, mend, mend_and_judge};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -192,13 +192,17 @@ proptest! {
 
     #[test]
     fn the_patch_does_what_mending_does(pod in pods(true)) {
-        let patch = patch(&create(pod.clone()), &strict());
-        let mut patched = pod.clone();
-        if let Some(patch) = &patch {
-            let operations: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
-            json_patch::patch(&mut patched, &operations).unwrap();
+        let mut request = create(pod.clone());
+        match mend_and_judge(&mut request, &strict()) {
+            Ok((operations, _)) => {
+                let operations: json_patch::Patch = serde_json::from_value(operations.into()).unwrap();
+                let mut patched = pod.clone();
+                json_patch::patch(&mut patched, &operations).unwrap();
+                prop_assert_eq!(request.object.as_ref(), Some(&patched));
+                prop_assert_eq!(mend(&create(pod.clone()), &strict()).unwrap_or(pod), patched);
+            }
+            Err(unjudged) => prop_assert_eq!(judge(&create(pod), &strict()), Err(unjudged)),
         }
-        prop_assert_eq!(mend(&create(pod.clone()), &strict()).unwrap_or(pod), patched);
     }
 
     #[test]
