@@ -36,6 +36,8 @@ pub enum Holds {
     Service,
     /// The object is a PersistentVolumeClaim.
     Claim,
+    /// The object itself, whatever it is: only rules over objects look at it.
+    Object,
     /// A list of claim templates at this dotted path.
     ClaimTemplates(&'static str),
 }
@@ -140,7 +142,7 @@ impl Carrier {
         self.holds.iter().filter_map(move |held| match *held {
             Holds::Pod => Pod::find(object, ""),
             Holds::Template(at) => Pod::find(object, at),
-            Holds::Service | Holds::Claim | Holds::ClaimTemplates(_) => None,
+            Holds::Service | Holds::Claim | Holds::ClaimTemplates(_) | Holds::Object => None,
         })
     }
 

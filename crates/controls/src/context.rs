@@ -3,11 +3,15 @@
 use bulkhead_model::{FieldPath, Finding, Operation, TenantRules, UserInfo};
 use serde_json::Value;
 
+use crate::facts::Facts;
+
 /// What a rule may ask beside the view that it is given.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// What the tenant is held to.
     pub rules: &'a TenantRules,
+    /// What was looked up for this request.
+    pub facts: &'a Facts,
     /// What is done.
     pub operation: Operation,
     /// Who asks.

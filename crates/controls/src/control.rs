@@ -7,6 +7,7 @@ use bulkhead_model::view::Pod;
 use crate::claim::Claim;
 use crate::context::{Context, Findings};
 use crate::fills::Fills;
+use crate::object::Object;
 use crate::service::Service;
 
 /// One bad pattern, and everything that Bulkhead knows about it.
@@ -26,6 +27,9 @@ pub struct Control {
     pub page: &'static str,
     /// Who judges.
     pub rule: Rule,
+    /// The same rule in CEL, for the API server's own policy; none where CEL cannot say it, and
+    /// then the page says why.
+    pub cel: Option<&'static str>,
     /// Who mends.
     pub mend: Mend,
 }
@@ -39,6 +43,8 @@ pub enum Rule {
     Service(fn(&Service<'_>, &Context<'_>, &mut Findings)),
     /// This function, over every PersistentVolumeClaim and every template of one.
     Claim(fn(&Claim<'_>, &Context<'_>, &mut Findings)),
+    /// This function, over every object, whatever its kind.
+    Object(fn(&Object<'_>, &Context<'_>, &mut Findings)),
     /// A policy inside the API server ([`crate::guards`]), because it must hold without us.
     Guard,
 }
@@ -49,7 +55,7 @@ pub enum Mend {
     /// The author: the wrong value was written down, and we do not override what people write.
     ByHand,
     /// This function names the safe values of fields that nobody has set.
-    Fill(fn(&Pod<'_>, &mut Fills<'_>)),
+    Fill(fn(&Pod<'_>, &Context<'_>, &mut Fills<'_>)),
 }
 
 /// A section of the guide, in the guide's order.

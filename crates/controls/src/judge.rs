@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::carriers::{self, Carrier};
 use crate::context::{Context, Findings};
 use crate::control::{Mend, Rule};
+use crate::facts::Facts;
 use crate::fills::{Fills, Reach, apply};
+use crate::object::Object;
 use crate::pod::runs_on_linux;
 use crate::registry::REGISTRY;
 use crate::shape::{self, Misfit};
@@ -71,14 +73,19 @@ fn tail(name: Option<&str>) -> String {
 ///
 /// # Errors
 /// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.
-pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
+pub fn judge(
+    request: &AdmissionRequest,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Result<Vec<Finding>, Unjudged> {
     let (carrier, sent) = in_shape(request)?;
+    let context = context(request, rules, facts);
     let mended = carrier
         .is_template()
-        .then(|| mended(carrier, sent, Reach::Whole))
+        .then(|| mended(carrier, sent, Reach::Whole, &context))
         .flatten();
     let object = mended.as_ref().unwrap_or(sent);
-    Ok(findings(carrier, object, request, rules))
+    Ok(findings(carrier, object, request, &context))
 }
 
 /// Mends the request's object where it stands, as [`mend`] would, and judges the result. The
@@ -89,11 +96,12 @@ pub fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Result<Vec<Find
 pub fn mend_and_judge(
     request: &mut AdmissionRequest,
     rules: &TenantRules,
+    facts: &Facts,
 ) -> Result<(Vec<Value>, Vec<Finding>), Unjudged> {
     let (carrier, object) = in_shape(request)?;
     let operations = match reach(carrier, request) {
         Some(reach) => {
-            let fills = fills(carrier, object, reach);
+            let fills = fills(carrier, object, reach, &context(request, rules, facts));
             match &mut request.object {
                 Some(object) => apply(fills, object),
                 None => Vec::new(),
@@ -101,7 +109,7 @@ pub fn mend_and_judge(
         }
         None => Vec::new(),
     };
-    Ok((operations, judge(request, rules)?))
+    Ok((operations, judge(request, rules, facts)?))
 }
 
 /// What carries pods, Services or claims in the request, and the object, if it has the shape of one.
@@ -123,18 +131,26 @@ fn in_shape(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Un
     Ok((carrier, sent))
 }
 
+fn context<'a>(
+    request: &'a AdmissionRequest,
+    rules: &'a TenantRules,
+    facts: &'a Facts,
+) -> Context<'a> {
+    Context {
+        rules,
+        facts,
+        operation: request.operation,
+        user: &request.user_info,
+        old: request.old_object.as_ref().filter(|old| !old.is_null()),
+    }
+}
+
 fn findings(
     carrier: &Carrier,
     object: &Value,
     request: &AdmissionRequest,
-    rules: &TenantRules,
+    context: &Context<'_>,
 ) -> Vec<Finding> {
-    let context = Context {
-        rules,
-        operation: request.operation,
-        user: &request.user_info,
-        old: request.old_object.as_ref().filter(|old| !old.is_null()),
-    };
     let mut findings = Findings::default();
     for control in REGISTRY {
         findings.of(control.name);
@@ -142,17 +158,22 @@ fn findings(
             Rule::Pod(rule) => {
                 carrier
                     .pods(object)
-                    .for_each(|pod| rule(&pod, &context, &mut findings));
+                    .for_each(|pod| rule(&pod, context, &mut findings));
             }
             Rule::Service(rule) => {
                 carrier
                     .services(object)
-                    .for_each(|it| rule(&it, &context, &mut findings));
+                    .for_each(|it| rule(&it, context, &mut findings));
             }
             Rule::Claim(rule) => {
                 carrier
                     .claims(object)
-                    .for_each(|it| rule(&it, &context, &mut findings));
+                    .for_each(|it| rule(&it, context, &mut findings));
+            }
+            Rule::Object(rule) => {
+                let kind = &request.resource;
+                let it = Object::new(&kind.group, &kind.resource, object);
+                rule(&it, context, &mut findings);
             }
             Rule::Guard => {}
         }
@@ -164,9 +185,10 @@ fn findings(
 /// whole on CREATE, and the ephemeral containers that an UPDATE of `pods/ephemeralcontainers`
 /// adds. Templates stay as their authors keep them.
 #[must_use]
-pub fn mend(request: &AdmissionRequest, _rules: &TenantRules) -> Option<Value> {
+pub fn mend(request: &AdmissionRequest, rules: &TenantRules, facts: &Facts) -> Option<Value> {
     let (carrier, object) = covered(request).ok()?;
-    mended(carrier, object, reach(carrier, request)?)
+    let context = context(request, rules, facts);
+    mended(carrier, object, reach(carrier, request)?, &context)
 }
 
 /// What of the request's object may be mended; none if nothing.
@@ -197,8 +219,13 @@ fn covered(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unj
     Ok((carrier, object.ok_or(Unjudged::NoObject)?))
 }
 
-fn mended(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Option<Value> {
-    let fills = fills(carrier, object, reach);
+fn mended(
+    carrier: &Carrier,
+    object: &Value,
+    reach: Reach<'_>,
+    context: &Context<'_>,
+) -> Option<Value> {
+    let fills = fills(carrier, object, reach, context);
     if fills.is_empty() {
         return None;
     }
@@ -207,23 +234,28 @@ fn mended(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Option<Value> 
     (!operations.is_empty()).then_some(object)
 }
 
-fn fills(carrier: &Carrier, object: &Value, reach: Reach<'_>) -> Vec<(FieldPath, Value)> {
+fn fills(
+    carrier: &Carrier,
+    object: &Value,
+    reach: Reach<'_>,
+    context: &Context<'_>,
+) -> Vec<(FieldPath, Value)> {
     let mut fills = Fills::new(reach);
     for pod in carrier.pods(object) {
-        fill(&pod, &mut fills);
+        fill(&pod, context, &mut fills);
     }
     fills.into_list()
 }
 
 /// A pod of another system than Linux cannot have the fields that mends set: the API server
 /// would refuse it in words that nobody understands. The rules refuse it in ours.
-fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
     if !runs_on_linux(pod) {
         return;
     }
     for control in REGISTRY {
         if let Mend::Fill(mend) = control.mend {
-            mend(pod, fills);
+            mend(pod, context, fills);
         }
     }
 }

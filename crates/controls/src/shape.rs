@@ -17,6 +17,7 @@ use Shape::{Anything, List, Object};
 static MAP: Shape = Object(&[]);
 static VALUES: Shape = List(&Anything);
 static METADATA: Shape = Object(&[("annotations", &MAP)]);
+static OBJECT: Shape = Object(&[("metadata", &METADATA)]);
 static SECURITY: Shape = Object(&[
     (
         "capabilities",
@@ -75,6 +76,7 @@ pub(crate) fn check(carrier: &Carrier, object: &Value) -> Result<(), Misfit> {
         Holds::Template(at) => whole(object, at, &POD),
         Holds::Service => whole(object, "", &SERVICE),
         Holds::Claim => whole(object, "", &CLAIM),
+        Holds::Object => fits(object, &OBJECT).map_err(|wrong| wrong.below(FieldPath::of(""))),
         Holds::ClaimTemplates(at) => {
             let (list, path) = carriers::at(object, at);
             list.map_or(Ok(()), |list| {

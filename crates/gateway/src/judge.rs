@@ -3,7 +3,7 @@
 //! left to the webhook.
 
 use bulkhead_cluster::NamespaceRecord;
-use bulkhead_controls::{carriers, denial, mend_and_judge};
+use bulkhead_controls::{Facts, carriers, denial, mend_and_judge};
 use bulkhead_model::admission::{AdmissionRequest, UserInfo};
 use bulkhead_model::{Gvk, Gvr, Operation};
 use bulkhead_scope::{Body, Denial, Path, ScopedRequest, Verb};
@@ -28,7 +28,7 @@ pub(crate) fn early(
             tracing::warn!(namespace = ?admission.namespace, %why, "no rules to judge by");
             Denial::forbidden("the namespace is not ready: what its tenant is held to is not known yet; try again in a moment")
         })?;
-    match mend_and_judge(&mut admission, &rules) {
+    match mend_and_judge(&mut admission, &rules, Facts::NONE) {
         Ok((_, findings)) if findings.is_empty() => Ok(()),
         Ok((_, findings)) => {
             let (resource, name) = (&about.resource, &admission.name);

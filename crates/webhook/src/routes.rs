@@ -1,7 +1,7 @@
 //! From an HTTP request to an answer.
 
 use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
-use bulkhead_controls::Unjudged;
+use bulkhead_controls::{Facts, Unjudged};
 use bulkhead_model::admission::parse_review;
 use bulkhead_model::{AdmissionRequest, Finding, Operation, TenantRules, labels};
 use bulkhead_serve::{Body, BoxError, full, probe, read_body, text};
@@ -155,7 +155,7 @@ impl Webhook {
 /// that of validation, and its words would name neither control nor mend. What other webhooks
 /// change afterwards is judged in that phase.
 fn mend(request: &mut AdmissionRequest, rules: &TenantRules) -> Answer {
-    match bulkhead_controls::mend_and_judge(request, rules) {
+    match bulkhead_controls::mend_and_judge(request, rules, Facts::NONE) {
         Ok((mut operations, findings)) if findings.is_empty() => {
             operations.extend(stamp(request, rules));
             if operations.is_empty() {
@@ -191,7 +191,7 @@ fn stamp(request: &AdmissionRequest, rules: &TenantRules) -> Option<Value> {
 }
 
 fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Answer {
-    answer_to(bulkhead_controls::judge(request, rules))
+    answer_to(bulkhead_controls::judge(request, rules, Facts::NONE))
 }
 
 fn answer_to(judged: Result<Vec<Finding>, Unjudged>) -> Answer {

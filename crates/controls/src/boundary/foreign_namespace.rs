@@ -11,5 +11,6 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "name one of your own namespaces",
     page: include_str!("foreign_namespace.md"),
     rule: Rule::Guard,
+    cel: None,
     mend: Mend::ByHand,
 };

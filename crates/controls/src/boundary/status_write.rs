@@ -10,5 +10,6 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "leave the status to the cluster's controllers",
     page: include_str!("status_write.md"),
     rule: Rule::Guard,
+    cel: None,
     mend: Mend::ByHand,
 };

@@ -11,5 +11,6 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "leave what Bulkhead and Pod Security Admission keep on the namespace as it is",
     page: include_str!("tenant_label_change.md"),
     rule: Rule::Guard,
+    cel: None,
     mend: Mend::ByHand,
 };

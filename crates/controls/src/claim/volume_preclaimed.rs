@@ -16,6 +16,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it and let the storage class make the volume",
     page: include_str!("volume_preclaimed.md"),
     rule: Rule::Claim(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

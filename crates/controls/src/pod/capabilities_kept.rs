@@ -18,6 +18,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `capabilities.drop: [ALL]` in every container, and add the few that it needs",
     page: include_str!("capabilities_kept.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::Fill(fill),
 };
 
@@ -45,7 +46,7 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     }
 }
 
-fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
     for container in fills.containers(pod) {
         if unset_list(container.security_context().at("capabilities").get("drop")) {
             fills.set(container.path(PATH), json!(["ALL"]));

@@ -15,6 +15,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it from `capabilities.add`, or have it added to the tenant's allowed ones",
     page: include_str!("forbidden_capability.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

@@ -13,6 +13,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "use a `persistentVolumeClaim`, an `emptyDir` or a `configMap` instead",
     page: include_str!("host_path_volume.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

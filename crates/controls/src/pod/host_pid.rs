@@ -14,6 +14,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove the field, or set it to `false`; debug one container with `kubectl debug --target`",
     page: include_str!("host_pid.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

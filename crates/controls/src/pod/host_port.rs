@@ -13,6 +13,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove `hostPort` and put a Service before the pod",
     page: include_str!("host_port.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

@@ -19,6 +19,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `allowPrivilegeEscalation: false` in every container",
     page: include_str!("privilege_escalation.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::Fill(fill),
 };
 
@@ -35,7 +36,7 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     }
 }
 
-fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
     for container in fills.containers(pod) {
         if container.security_context().get(FIELD).is_none() && !must_escalate(container) {
             fills.set(container.path(PATH), Value::Bool(false));

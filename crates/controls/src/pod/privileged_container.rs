@@ -13,6 +13,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove the field, or set it to `false`",
     page: include_str!("privileged_container.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

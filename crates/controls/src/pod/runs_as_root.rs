@@ -20,6 +20,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `runAsNonRoot: true`, and users and groups above 0",
     page: include_str!("runs_as_root.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::Fill(fill),
 };
 
@@ -93,7 +94,7 @@ fn is_windows_root(user: &Value) -> bool {
     .any(|root| root.eq_ignore_ascii_case(name))
 }
 
-fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
     fills.set_for_all(pod, NON_ROOT, &Value::Bool(true));
 }
 

@@ -23,6 +23,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `seccompProfile: {type: RuntimeDefault}`, and remove the old seccomp annotations",
     page: include_str!("seccomp_unconfined.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::Fill(fill),
 };
 
@@ -64,7 +65,7 @@ fn chosen(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Find
     }
 }
 
-fn fill(pod: &Pod<'_>, fills: &mut Fills<'_>) {
+fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
     if contradiction(pod).is_none() {
         fills.set_for_all(pod, FIELD, &json!({"type": "RuntimeDefault"}));
     }

@@ -15,6 +15,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "use one of `configMap`, `downwardAPI`, `emptyDir`, `ephemeral`, `persistentVolumeClaim`, `projected`, `secret`",
     page: include_str!("unsafe_volume_type.md"),
     rule: Rule::Pod(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

@@ -17,6 +17,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "use `type: ClusterIP` without addresses or ports of the outside",
     page: include_str!("external_ip.md"),
     rule: Rule::Service(check),
+    cel: None,
     mend: Mend::ByHand,
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_controls::carriers::{CARRIERS, Carrier};
-use bulkhead_controls::{Unjudged, judge, mend};
+use bulkhead_controls::{Facts, Unjudged, judge, mend};
 use bulkhead_model::{AdmissionRequest, Capability, Finding, Operation, TenantRules, UserInfo};
 use serde_json::{Value, json};
 
@@ -41,10 +41,10 @@ pub fn update(old: Value, new: Value, subresource: Option<&str>) -> AdmissionReq
 }
 
 pub fn admit(mut request: AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
-    if let Some(mended) = mend(&request, rules) {
+    if let Some(mended) = mend(&request, rules, Facts::NONE) {
         request.object = Some(mended);
     }
-    judge(&request, rules)
+    judge(&request, rules, Facts::NONE)
 }
 
 pub fn names(findings: &[Finding]) -> BTreeSet<&'static str> {
@@ -78,7 +78,7 @@ fn a_capability_that_the_tenant_is_allowed_passes_in_any_spelling() {
 #[test]
 fn only_pods_are_mended_and_only_when_they_are_made() {
     let bare = pod(json!({"containers": [{"name": "c"}]}));
-    assert!(mend(&create(bare.clone()), &strict()).is_some());
+    assert!(mend(&create(bare.clone()), &strict(), Facts::NONE).is_some());
     for sub in [
         None,
         Some("resize"),
@@ -86,7 +86,11 @@ fn only_pods_are_mended_and_only_when_they_are_made() {
         Some("ephemeralcontainers"),
     ] {
         assert_eq!(
-            mend(&update(bare.clone(), bare.clone(), sub), &strict()),
+            mend(
+                &update(bare.clone(), bare.clone(), sub),
+                &strict(),
+                Facts::NONE
+            ),
             None,
             "{sub:?}"
         );
@@ -95,7 +99,10 @@ fn only_pods_are_mended_and_only_when_they_are_made() {
         "apiVersion": "apps/v1", "kind": "Deployment",
         "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
     });
-    assert_eq!(mend(&create(template.clone()), &strict()), None);
+    assert_eq!(
+        mend(&create(template.clone()), &strict(), Facts::NONE),
+        None
+    );
     assert_eq!(admit(create(template), &strict()), Ok(vec![]));
     // A pod that came before us is no better for being old.
     let findings = admit(update(bare.clone(), bare, None), &strict()).unwrap();
@@ -121,7 +128,7 @@ fn an_ephemeral_container_is_mended_as_it_joins_and_not_later() {
         with(json!([new, old])),
         Some("ephemeralcontainers"),
     );
-    let mended = mend(&request, &strict()).unwrap();
+    let mended = mend(&request, &strict(), Facts::NONE).unwrap();
     assert_eq!(
         mended["spec"],
         json!({
@@ -145,7 +152,9 @@ fn what_no_rule_covers_is_an_error_and_no_pass() {
     let change = |change: &dyn Fn(&mut AdmissionRequest)| {
         let mut request = create(bare.clone());
         change(&mut request);
-        judge(&request, &strict()).unwrap_err().to_string()
+        judge(&request, &strict(), Facts::NONE)
+            .unwrap_err()
+            .to_string()
     };
     for (error, expect) in [
         (
@@ -247,6 +256,6 @@ fn a_template_of_a_claim_names_no_volume_whoever_writes_it() {
 fn a_pod_that_cannot_have_the_fields_of_linux_is_not_given_them() {
     for system in [json!("windows"), json!("plan9"), json!(1)] {
         let pod = pod(json!({"os": {"name": system}, "containers": [{"name": "c"}]}));
-        assert_eq!(mend(&create(pod), &strict()), None, "{system}");
+        assert_eq!(mend(&create(pod), &strict(), Facts::NONE), None, "{system}");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bulkhead_controls::{Control, REGISTRY, Rule, Unjudged, judge, mend};
+use bulkhead_controls::{Control, Facts, REGISTRY, Rule, Unjudged, judge, mend};
 use bulkhead_model::AdmissionRequest;
 use serde_json::json;
 
@@ -124,10 +124,15 @@ fn every_before_is_mended_into_its_after() {
         {
             let after = &blocks[index + 1];
             assert_eq!(after.role, "after", "{}", control.name);
-            let mended = mend(&before.request(), &strict());
+            let mended = mend(&before.request(), &strict(), Facts::NONE);
             assert_eq!(mended, Some(after.manifest().value), "{}", control.name);
-            assert_eq!(mend(&after.request(), &strict()), None, "{}", control.name);
-            let unmended = judge(&before.request(), &strict()).unwrap();
+            assert_eq!(
+                mend(&after.request(), &strict(), Facts::NONE),
+                None,
+                "{}",
+                control.name
+            );
+            let unmended = judge(&before.request(), &strict(), Facts::NONE).unwrap();
             assert!(
                 unmended.iter().any(|f| f.control == control.name),
                 "{}",

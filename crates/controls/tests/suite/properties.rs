@@ -1,6 +1,6 @@
 //! Mending, over pods that nobody would write.
 
-use bulkhead_controls::{judge, mend, mend_and_judge};
+use bulkhead_controls::{Facts, judge, mend, mend_and_judge};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -177,14 +177,14 @@ fn json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn mending_twice_is_mending_once(pod in pods(true)) {
-        if let Some(mended) = mend(&create(pod), &strict()) {
-            prop_assert_eq!(mend(&create(mended), &strict()), None);
+        if let Some(mended) = mend(&create(pod), &strict(), Facts::NONE) {
+            prop_assert_eq!(mend(&create(mended), &strict(), Facts::NONE), None);
         }
     }
 
     #[test]
     fn mending_changes_nothing_that_is_set(pod in pods(true)) {
-        if let Some(mended) = mend(&create(pod.clone()), &strict()) {
+        if let Some(mended) = mend(&create(pod.clone()), &strict(), Facts::NONE) {
             prop_assert!(kept(&pod, &mended), "{pod}\n{mended}");
             prop_assert_ne!(pod, mended);
         }
@@ -193,22 +193,22 @@ proptest! {
     #[test]
     fn the_patch_does_what_mending_does(pod in pods(true)) {
         let mut request = create(pod.clone());
-        match mend_and_judge(&mut request, &strict()) {
+        match mend_and_judge(&mut request, &strict(), Facts::NONE) {
             Ok((operations, _)) => {
                 let operations: json_patch::Patch = serde_json::from_value(operations.into()).unwrap();
                 let mut patched = pod.clone();
                 json_patch::patch(&mut patched, &operations).unwrap();
                 prop_assert_eq!(request.object.as_ref(), Some(&patched));
-                prop_assert_eq!(mend(&create(pod.clone()), &strict()).unwrap_or(pod), patched);
+                prop_assert_eq!(mend(&create(pod.clone()), &strict(), Facts::NONE).unwrap_or(pod), patched);
             }
-            Err(unjudged) => prop_assert_eq!(judge(&create(pod), &strict()), Err(unjudged)),
+            Err(unjudged) => prop_assert_eq!(judge(&create(pod), &strict(), Facts::NONE), Err(unjudged)),
         }
     }
 
     #[test]
     fn a_pod_with_nothing_bad_in_it_passes_once_mended(pod in pods(false)) {
-        let mended = mend(&create(pod.clone()), &strict()).unwrap_or(pod);
-        prop_assert_eq!(judge(&create(mended.clone()), &strict()), Ok(vec![]), "{}", mended);
+        let mended = mend(&create(pod.clone()), &strict(), Facts::NONE).unwrap_or(pod);
+        prop_assert_eq!(judge(&create(mended.clone()), &strict(), Facts::NONE), Ok(vec![]), "{}", mended);
     }
 
     #[test]

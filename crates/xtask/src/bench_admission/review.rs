@@ -47,7 +47,8 @@ pub(super) fn reviews() -> Result<&'static [(&'static str, Bytes)]> {
             .map(Value::take)
             .unwrap_or_default(),
     )?;
-    let mended = bulkhead_controls::mend(&request, &rules).context("the pod needs no mending")?;
+    let mended = bulkhead_controls::mend(&request, &rules, bulkhead_controls::Facts::NONE)
+        .context("the pod needs no mending")?;
     let body = |pod| Bytes::from(review(pod).to_string());
     Ok(REVIEWS.get_or_init(|| vec![("/mutate", body(pod)), ("/validate", body(mended))]))
 }

@@ -1,0 +1,46 @@
+//! Any object at all, for the rules that are about a kind of their own or about metadata.
+
+use bulkhead_model::view::Fields;
+use serde_json::Value;
+
+/// An object, as it was sent, and what it was sent as.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<'a> {
+    group: &'a str,
+    resource: &'a str,
+    value: &'a Value,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn new(group: &'a str, resource: &'a str, value: &'a Value) -> Self {
+        Self {
+            group,
+            resource,
+            value,
+        }
+    }
+
+    /// Whether it is of this group (empty for the core) and resource.
+    #[must_use]
+    pub fn is(self, group: &str, resource: &str) -> bool {
+        self.group == group && self.resource == resource
+    }
+
+    /// All its fields.
+    #[must_use]
+    pub fn fields(self) -> Fields<'a> {
+        Fields::of(Some(self.value))
+    }
+
+    /// Its `spec`.
+    #[must_use]
+    pub fn spec(self) -> Fields<'a> {
+        self.fields().at("spec")
+    }
+
+    /// Its `metadata`.
+    #[must_use]
+    pub fn metadata(self) -> Fields<'a> {
+        self.fields().at("metadata")
+    }
+}
