@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod admission;
+pub mod classes;
 pub mod finding;
 pub mod json;
 pub mod labels;
@@ -14,9 +15,11 @@ pub mod tenant;
 pub mod view;
 
 pub use admission::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
+pub use classes::{ClassList, ClassPattern, PatternError};
 pub use finding::{FieldPath, Finding, Segment};
 pub use names::{
-    NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid,
+    ClassName, NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser,
+    TenantName, Uid,
 };
 pub use rules::{Capability, Profile, TenantRules};
 pub use tenant::{Member, NetworkIsolation, PodSecurity, Role, Subject, Tenant};

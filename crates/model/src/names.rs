@@ -108,6 +108,13 @@ name!(
     |s| s.len() <= 41 && s.strip_suffix('-').is_some_and(is_dns_label)
 );
 
+name!(
+    /// The name of a PriorityClass, StorageClass, RuntimeClass or another class.
+    ClassName, "class name",
+    "at most 253 characters of a-z, 0-9, `-` and `.`, each part starting and ending with a letter or digit",
+    is_dns_subdomain
+);
+
 impl Prefix {
     /// Whether two tenants with these prefixes could both own one name.
     #[must_use]
