@@ -205,6 +205,13 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
     ("v1", "Node", "nodes", false),
     ("v1", "ConfigMap", "configmaps", true),
     ("v1", "LimitRange", "limitranges", true),
+    (
+        "v1",
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+        true,
+    ),
+    ("v1", "PersistentVolume", "persistentvolumes", false),
     ("v1", "Pod", "pods", true),
     ("v1", "ResourceQuota", "resourcequotas", true),
     ("v1", "Secret", "secrets", true),
@@ -266,6 +273,7 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
         "validatingadmissionpolicybindings",
         false,
     ),
+    ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
     ("bulkhead.dev/v1alpha1", "Tenant", "tenants", false),
 ];
 

@@ -12,6 +12,8 @@ pub struct Context<'a> {
     pub rules: &'a TenantRules,
     /// What was looked up for this request.
     pub facts: &'a Facts,
+    /// The namespace that the request is for; empty for cluster-scoped objects.
+    pub namespace: &'a str,
     /// What is done.
     pub operation: Operation,
     /// Who asks.

@@ -1,7 +1,11 @@
-//! What was looked up in the cluster for the rules, before they run. A rule that asks for what
-//! nobody looked up hears [`Fact::Unknown`], and has to say what it does then.
+//! What was looked up in the cluster for the rules, before they run.
+//!
+//! Whoever calls the rules says which keys they want ([`crate::needed`]), looks these up, and hands
+//! over the [`Facts`]. A rule has to say what it does with each answer: that an object is there,
+//! that there is none, that it could not be read (deny, unless the page argues otherwise), and that
+//! nobody looks here because somebody behind us will (nothing to say, then).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -23,32 +27,119 @@ pub struct ObjectKey {
 pub enum Fact<T> {
     /// It was looked up.
     Known(T),
-    /// It was not, or could not be.
+    /// It should have been looked up, and was not or could not be. Deny.
     Unknown,
+    /// Nobody looks anything up here: the webhook judges the same request afterwards, with facts.
+    /// No reason to refuse, and no leave to assume anything either.
+    Later,
 }
 
 /// Everything that was looked up for one request.
+///
+/// [`Facts::default`] is of somebody who looks things up and has not yet: what it lacks is
+/// [`Fact::Unknown`]. [`Facts::NONE`] is of somebody who looks nothing up because the webhook will.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    objects: BTreeMap<ObjectKey, Option<Value>>,
+    /// None for an object that could not be read.
+    objects: BTreeMap<ObjectKey, Option<Option<Value>>>,
+    /// Whether somebody behind us looks up what is missing.
+    later: bool,
 }
 
 impl Facts {
-    /// Of somebody who cannot look anything up.
+    /// Of somebody who cannot look anything up and need not: the gateway, whose requests the webhook
+    /// judges again; the mutating phase, before that of validation.
     pub const NONE: &'static Self = &Self {
         objects: BTreeMap::new(),
+        later: true,
     };
 
     /// Notes an object as it is in the cluster; `None` if there is none of that name.
     pub fn learn(&mut self, key: ObjectKey, object: Option<Value>) {
-        self.objects.insert(key, object);
+        self.objects.insert(key, Some(object));
+    }
+
+    /// Notes that an object could not be read.
+    pub fn fail(&mut self, key: ObjectKey) {
+        self.objects.insert(key, None);
     }
 
     /// An object of the cluster, or that there is none of that name.
     #[must_use]
     pub fn object(&self, key: &ObjectKey) -> Fact<Option<&Value>> {
-        self.objects
-            .get(key)
-            .map_or(Fact::Unknown, |object| Fact::Known(object.as_ref()))
+        match self.objects.get(key) {
+            Some(Some(object)) => Fact::Known(object.as_ref()),
+            Some(None) => Fact::Unknown,
+            None if self.later => Fact::Later,
+            None => Fact::Unknown,
+        }
+    }
+}
+
+/// Collects the keys that rules want and nobody has asked for yet.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    facts: &'a Facts,
+    keys: BTreeSet<ObjectKey>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn beside(facts: &'a Facts) -> Self {
+        Self {
+            facts,
+            keys: BTreeSet::new(),
+        }
+    }
+
+    /// Wants this object, unless it was looked up already.
+    pub fn add(&mut self, key: ObjectKey) {
+        if !self.facts.objects.contains_key(&key) {
+            self.keys.insert(key);
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<ObjectKey> {
+        self.keys.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey {
+            group: "",
+            resource: "persistentvolumes",
+            namespace: None,
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn absent_unread_and_left_to_others_are_three_things() {
+        let mut facts = Facts::default();
+        facts.learn(key("there"), Some(json!({})));
+        facts.learn(key("gone"), None);
+        facts.fail(key("unread"));
+        assert_eq!(facts.object(&key("there")), Fact::Known(Some(&json!({}))));
+        assert_eq!(facts.object(&key("gone")), Fact::Known(None));
+        assert_eq!(facts.object(&key("unread")), Fact::Unknown);
+        assert_eq!(facts.object(&key("never-asked-for")), Fact::Unknown);
+        assert_eq!(Facts::NONE.object(&key("there")), Fact::Later);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_not_asked_for_again() {
+        let mut facts = Facts::default();
+        facts.learn(key("gone"), None);
+        facts.fail(key("unread"));
+        let mut wanted = Wanted::beside(&facts);
+        for name in ["gone", "unread", "new", "new"] {
+            wanted.add(key(name));
+        }
+        assert_eq!(wanted.into_vec(), [key("new")]);
     }
 }

@@ -113,7 +113,7 @@ pub fn mend_and_judge(
 }
 
 /// What carries pods, Services or claims in the request, and the object, if it has the shape of one.
-fn in_shape(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unjudged> {
+pub(crate) fn in_shape(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unjudged> {
     let (carrier, sent) = covered(request)?;
     shape::check(carrier, sent).map_err(
         |Misfit {
@@ -131,7 +131,7 @@ fn in_shape(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Un
     Ok((carrier, sent))
 }
 
-fn context<'a>(
+pub(crate) fn context<'a>(
     request: &'a AdmissionRequest,
     rules: &'a TenantRules,
     facts: &'a Facts,
@@ -139,6 +139,7 @@ fn context<'a>(
     Context {
         rules,
         facts,
+        namespace: request.namespace.as_deref().unwrap_or_default(),
         operation: request.operation,
         user: &request.user_info,
         old: request.old_object.as_ref().filter(|old| !old.is_null()),

@@ -90,8 +90,21 @@ fn administrators() -> Vec<Value> {
 
 const WATCH: &[&str] = &["get", "list", "watch"];
 
+/// What the webhook's rules look up, one object at a time.
 fn webhook() -> Value {
-    role("bulkhead-webhook", caches())
+    let facts = vec![
+        rule(
+            "",
+            &[
+                "persistentvolumeclaims",
+                "persistentvolumes",
+                "serviceaccounts",
+            ],
+            &["get"],
+        ),
+        rule("storage.k8s.io", &["storageclasses"], &["get"]),
+    ];
+    role("bulkhead-webhook", [caches(), facts].concat())
 }
 
 fn gateway_reader() -> Value {

@@ -5,10 +5,12 @@
 //! read or fails at is a refusal.
 
 mod answer;
+mod facts;
 mod namespaces;
 mod routes;
 mod run;
 mod tenants;
 
+pub use facts::READABLE;
 pub use routes::Webhook;
 pub use run::{Config, run};

@@ -27,6 +27,11 @@ impl Namespaces {
         self.cache.is_ready()
     }
 
+    /// Whom to ask about other objects; none where nobody is to be asked.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
     /// The rules of a namespace: as the cache has them, or, where it has none (the namespace may
     /// be younger than the last event) or is out of touch, as the API server has them now.
     /// Labels of the request's own object are never asked: whoever sent it wrote them.

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Denial};
+use crate::facts::look_up;
 use crate::namespaces::Namespaces;
 use crate::tenants;
 
@@ -146,14 +147,17 @@ impl Webhook {
         };
         match route {
             Route::Mutate => mend(request, &rules),
-            Route::Validate | Route::Tenants => judge(request, &rules),
+            Route::Validate | Route::Tenants => {
+                let facts = look_up(self.namespaces.cluster(), request, &rules).await;
+                answer_to(bulkhead_controls::judge(request, &rules, &facts))
+            }
         }
     }
 }
 
 /// Mends, and already judges the result: Pod Security Admission stands between this phase and
 /// that of validation, and its words would name neither control nor mend. What other webhooks
-/// change afterwards is judged in that phase.
+/// change afterwards is judged in that phase, and so is what only a look at the cluster can tell.
 fn mend(request: &mut AdmissionRequest, rules: &TenantRules) -> Answer {
     match bulkhead_controls::mend_and_judge(request, rules, Facts::NONE) {
         Ok((mut operations, findings)) if findings.is_empty() => {
@@ -188,10 +192,6 @@ fn stamp(request: &AdmissionRequest, rules: &TenantRules) -> Option<Value> {
         }
         Some(_) => None,
     }
-}
-
-fn judge(request: &AdmissionRequest, rules: &TenantRules) -> Answer {
-    answer_to(bulkhead_controls::judge(request, rules, Facts::NONE))
 }
 
 fn answer_to(judged: Result<Vec<Finding>, Unjudged>) -> Answer {

@@ -40,11 +40,19 @@ pub fn update(old: Value, new: Value, subresource: Option<&str>) -> AdmissionReq
     }
 }
 
-pub fn admit(mut request: AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
-    if let Some(mended) = mend(&request, rules, Facts::NONE) {
+pub fn admit(request: AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
+    admit_with(request, rules, Facts::NONE)
+}
+
+pub fn admit_with(
+    mut request: AdmissionRequest,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Result<Vec<Finding>, Unjudged> {
+    if let Some(mended) = mend(&request, rules, facts) {
         request.object = Some(mended);
     }
-    judge(&request, rules, Facts::NONE)
+    judge(&request, rules, facts)
 }
 
 pub fn names(findings: &[Finding]) -> BTreeSet<&'static str> {

@@ -3,7 +3,7 @@
 use bulkhead_controls::{REGISTRY, Rule};
 use serde_json::{Value, json};
 
-use crate::admission::{admit, strict};
+use crate::admission::{admit, admit_with, strict};
 use crate::pages::blocks;
 
 /// Values of other types than the one that stands in the example.
@@ -25,7 +25,7 @@ fn every_rule_fails_closed_on_odd_types() {
             .filter(|block| !block.marks.is_empty())
         {
             let request = block.request();
-            for finding in admit(request.clone(), &strict()).unwrap() {
+            for finding in admit_with(request.clone(), &strict(), &block.facts).unwrap() {
                 let object = request.object.as_ref().unwrap();
                 let Some(value) = object.pointer(&finding.path.pointer()) else {
                     continue;
@@ -39,7 +39,7 @@ fn every_rule_fails_closed_on_odd_types() {
                         .unwrap()
                         .pointer_mut(&finding.path.pointer())
                         .unwrap() = odd.clone();
-                    let passes = admit(request, &strict()).is_ok_and(|found| {
+                    let passes = admit_with(request, &strict(), &block.facts).is_ok_and(|found| {
                         !found
                             .iter()
                             .any(|f| f.control == finding.control && f.path == finding.path)

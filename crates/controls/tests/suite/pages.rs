@@ -1,21 +1,25 @@
 //! Every YAML block of every page is a test. `# error: NAME` stands on the lines that are wrong,
-//! and on no other; a block without a mark passes every rule; `before` is mended into `after`.
+//! and on no other; a block without a mark passes every rule; `before` is mended into `after`. The
+//! objects of a block `known` are in the cluster for the blocks that follow; on a page without one
+//! nobody looks anything up.
 
 use std::collections::BTreeSet;
 
-use bulkhead_controls::{Control, Facts, REGISTRY, Rule, Unjudged, judge, mend};
+use bulkhead_controls::{Control, Facts, ObjectKey, REGISTRY, Rule, Unjudged, judge, mend};
 use bulkhead_model::AdmissionRequest;
 use serde_json::json;
 
-use crate::admission::{admit, create, strict, update};
+use crate::admission::{admit_with, create, strict, update};
 use crate::yaml::Manifest;
 
 pub struct Block {
-    /// `before`, `after`, or empty.
+    /// `before`, `after`, `known`, or empty.
     pub role: String,
     /// The subresource that the block comes through.
     pub subresource: Option<String>,
     pub text: String,
+    /// What is known of the cluster.
+    pub facts: Facts,
     /// Line and control of each mark.
     pub marks: BTreeSet<(usize, String)>,
 }
@@ -40,6 +44,7 @@ impl Block {
 
 pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
+    let mut facts = Facts::NONE.clone();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
         let Some(info) = line.strip_prefix("```") else {
@@ -51,6 +56,7 @@ pub fn blocks(page: &str) -> Vec<Block> {
             role: String::new(),
             subresource: None,
             text: String::new(),
+            facts: facts.clone(),
             marks: BTreeSet::new(),
         };
         for word in words {
@@ -70,9 +76,38 @@ pub fn blocks(page: &str) -> Vec<Block> {
             block.text.push_str(line);
             block.text.push('\n');
         }
+        if block.role == "known" {
+            facts = known(&block.text);
+        }
         blocks.push(block);
     }
     blocks
+}
+
+/// The facts that the documents of a block are; what is not among them could not be read.
+fn known(text: &str) -> Facts {
+    let mut facts = Facts::default();
+    for object in Manifest::parse_all(text).into_iter().map(|it| it.value) {
+        let (group, resource) = match object["kind"].as_str().unwrap() {
+            "Namespace" => ("", "namespaces"),
+            "PersistentVolume" => ("", "persistentvolumes"),
+            "PersistentVolumeClaim" => ("", "persistentvolumeclaims"),
+            "ServiceAccount" => ("", "serviceaccounts"),
+            "StorageClass" => ("storage.k8s.io", "storageclasses"),
+            other => panic!("{other}: no rule looks it up"),
+        };
+        let text = |key: &str| object["metadata"][key].as_str().map(str::to_owned);
+        let key = ObjectKey {
+            group,
+            resource,
+            namespace: text("namespace"),
+            name: text("name").unwrap(),
+        };
+        // `spec: absent` says that there is none of this name.
+        let there = object["spec"] != "absent";
+        facts.learn(key, there.then_some(object));
+    }
+    facts
 }
 
 /// Guards judge inside the API server, so here their wrong blocks only have to be marked right.
@@ -84,6 +119,9 @@ fn is_guards_refusal(control: &Control, block: &Block) -> bool {
 fn every_block_is_judged_as_it_is_marked() {
     for control in REGISTRY {
         for block in blocks(control.page) {
+            if block.role == "known" {
+                continue;
+            }
             let manifest = block.manifest();
             if is_guards_refusal(control, &block) {
                 assert!(block.marks.iter().all(|(_, name)| name == control.name));
@@ -92,7 +130,7 @@ fn every_block_is_judged_as_it_is_marked() {
             if block.role == "before" {
                 continue;
             }
-            let findings = match admit(block.request(), &strict()) {
+            let findings = match admit_with(block.request(), &strict(), &block.facts) {
                 Ok(findings) => findings,
                 // A passing block of a guard's page may show what no rule looks at.
                 Err(Unjudged::UnknownKind { .. }) if matches!(control.rule, Rule::Guard) => {
@@ -124,15 +162,15 @@ fn every_before_is_mended_into_its_after() {
         {
             let after = &blocks[index + 1];
             assert_eq!(after.role, "after", "{}", control.name);
-            let mended = mend(&before.request(), &strict(), Facts::NONE);
+            let mended = mend(&before.request(), &strict(), &before.facts);
             assert_eq!(mended, Some(after.manifest().value), "{}", control.name);
             assert_eq!(
-                mend(&after.request(), &strict(), Facts::NONE),
+                mend(&after.request(), &strict(), &after.facts),
                 None,
                 "{}",
                 control.name
             );
-            let unmended = judge(&before.request(), &strict(), Facts::NONE).unwrap();
+            let unmended = judge(&before.request(), &strict(), &before.facts).unwrap();
             assert!(
                 unmended.iter().any(|f| f.control == control.name),
                 "{}",

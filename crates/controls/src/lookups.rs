@@ -1,0 +1,152 @@
+//! Which rules want to know something of the cluster, and what: only a request that a rule could
+//! refuse by a fact costs a lookup.
+
+use bulkhead_model::view::Pod;
+use bulkhead_model::{AdmissionRequest, TenantRules};
+
+use crate::claim::Claim;
+use crate::context::Context;
+use crate::facts::{Facts, ObjectKey, Wanted};
+use crate::judge::{context, in_shape};
+use crate::object::Object;
+use crate::service::Service;
+
+/// Says which objects a rule wants to see for what it is shown. It runs again once these were looked
+/// up, with what was found in `context.facts`, so that one object may lead to the next.
+#[derive(Debug, Clone, Copy)]
+pub enum Lookup {
+    /// For every pod wherever it stands.
+    Pod(fn(&Pod<'_>, &Context<'_>, &mut Wanted<'_>)),
+    /// For every Service.
+    Service(fn(&Service<'_>, &Context<'_>, &mut Wanted<'_>)),
+    /// For every PersistentVolumeClaim and every template of one.
+    Claim(fn(&Claim<'_>, &Context<'_>, &mut Wanted<'_>)),
+    /// For every object, whatever its kind.
+    Object(fn(&Object<'_>, &Context<'_>, &mut Wanted<'_>)),
+}
+
+/// The lookups of all rules: a line for each rule that asks `context.facts`.
+pub static LOOKUPS: &[Lookup] = &[];
+
+/// What the rules want to see for this request and `facts` do not answer yet. Call it again with the
+/// answers until it wants nothing more, which takes as many rounds as the longest way from object to
+/// object. Empty for what cannot be judged anyway.
+#[must_use]
+pub fn needed(request: &AdmissionRequest, rules: &TenantRules, facts: &Facts) -> Vec<ObjectKey> {
+    needed_by(LOOKUPS, request, rules, facts)
+}
+
+/// Mends name no objects, so the object is looked at as it was sent.
+fn needed_by(
+    lookups: &[Lookup],
+    request: &AdmissionRequest,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Vec<ObjectKey> {
+    let Ok((carrier, object)) = in_shape(request) else {
+        return Vec::new();
+    };
+    let context = context(request, rules, facts);
+    let mut wanted = Wanted::beside(facts);
+    for lookup in lookups {
+        match lookup {
+            Lookup::Pod(wants) => carrier
+                .pods(object)
+                .for_each(|it| wants(&it, &context, &mut wanted)),
+            Lookup::Service(wants) => carrier
+                .services(object)
+                .for_each(|it| wants(&it, &context, &mut wanted)),
+            Lookup::Claim(wants) => carrier
+                .claims(object)
+                .for_each(|it| wants(&it, &context, &mut wanted)),
+            Lookup::Object(wants) => {
+                let kind = &request.resource;
+                let it = Object::new(&kind.group, &kind.resource, object);
+                wants(&it, &context, &mut wanted);
+            }
+        }
+    }
+    wanted.into_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_model::view::Fields;
+    use serde_json::json;
+
+    use super::*;
+    use crate::facts::Fact;
+
+    fn claim(name: &str) -> ObjectKey {
+        ObjectKey {
+            group: "",
+            resource: "persistentvolumeclaims",
+            namespace: Some("acme-dev".to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    fn volume(name: &str) -> ObjectKey {
+        ObjectKey {
+            group: "",
+            resource: "persistentvolumes",
+            namespace: None,
+            name: name.to_owned(),
+        }
+    }
+
+    /// From a pod to its claims, and on to the volumes that these are bound to.
+    fn behind(pod: &Pod<'_>, context: &Context<'_>, wanted: &mut Wanted<'_>) {
+        for held in pod.volumes() {
+            let Some(name) = held.fields().at("persistentVolumeClaim").str("claimName") else {
+                continue;
+            };
+            let key = ObjectKey {
+                namespace: Some(context.namespace.to_owned()),
+                ..claim(name)
+            };
+            if let Fact::Known(Some(found)) = context.facts.object(&key)
+                && let Some(name) = Fields::of(Some(found)).at("spec").str("volumeName")
+            {
+                wanted.add(volume(name));
+            }
+            wanted.add(key);
+        }
+    }
+
+    #[test]
+    fn one_object_leads_to_the_next() {
+        let rules: TenantRules =
+            serde_json::from_value(json!({"tenant": "acme", "uid": "u-1", "profile": "Strict"}))
+                .unwrap();
+        let request: AdmissionRequest = serde_json::from_value(json!({
+            "uid": "1", "operation": "CREATE", "namespace": "acme-dev",
+            "kind": {"version": "v1", "kind": "Pod"},
+            "resource": {"version": "v1", "resource": "pods"},
+            "object": {"spec": {"volumes": [
+                {"name": "a", "persistentVolumeClaim": {"claimName": "data"}},
+                {"name": "b", "persistentVolumeClaim": {"claimName": "data"}},
+                {"name": "c", "persistentVolumeClaim": {"claimName": "gone"}},
+                {"name": "d", "emptyDir": {}},
+            ]}},
+        }))
+        .unwrap();
+        let wants = |facts: &Facts| needed_by(&[Lookup::Pod(behind)], &request, &rules, facts);
+        let mut facts = Facts::default();
+        assert_eq!(wants(&facts), [claim("data"), claim("gone")]);
+        facts.learn(claim("data"), Some(json!({"spec": {"volumeName": "pv-1"}})));
+        facts.learn(claim("gone"), None);
+        assert_eq!(wants(&facts), [volume("pv-1")]);
+        facts.fail(volume("pv-1"));
+        assert_eq!(wants(&facts), []);
+
+        let odd = AdmissionRequest {
+            object: Some(json!({"spec": {"volumes": {}}})),
+            ..request
+        };
+        assert_eq!(
+            needed_by(&[Lookup::Pod(behind)], &odd, &rules, &Facts::default()),
+            []
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! What the webhook looks up for the rules, against what it may read.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+#[test]
+fn the_webhook_may_read_exactly_what_its_rules_look_up() {
+    let objects = bulkhead_isolation::install();
+    let role = objects
+        .iter()
+        .find(|object| {
+            object["kind"] == "ClusterRole" && object["metadata"]["name"] == "bulkhead-webhook"
+        })
+        .unwrap();
+    let list = |value: &Value| -> Vec<String> {
+        let values = value.as_array().unwrap().iter();
+        values.map(|v| v.as_str().unwrap().to_owned()).collect()
+    };
+    let mut may = BTreeSet::new();
+    for rule in role["rules"].as_array().unwrap() {
+        assert!(list(&rule["verbs"]).contains(&"get".to_owned()), "{rule}");
+        for group in list(&rule["apiGroups"]) {
+            for resource in list(&rule["resources"]) {
+                may.insert((group.clone(), resource));
+            }
+        }
+    }
+    // The tenants are watched, for the judgement of Tenants.
+    may.remove(&("bulkhead.dev".to_owned(), "tenants".to_owned()));
+    let looks_up: BTreeSet<(String, String)> = bulkhead_webhook::READABLE
+        .iter()
+        .map(|(group, resource, ..)| ((*group).to_owned(), (*resource).to_owned()))
+        .collect();
+    assert_eq!(may, looks_up);
+}
