@@ -20,6 +20,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     ("protobuf", Kind::Pure, &["model"]),
     ("api", Kind::Pure, &["model"]),
     ("controls", Kind::Pure, &["model"]),
+    ("manifests", Kind::Pure, &["model"]),
     ("isolation", Kind::Pure, &["model", "api"]),
     ("scope", Kind::Pure, &["model"]),
     ("cluster", Kind::Edge, &["model", "api", "isolation"]),
