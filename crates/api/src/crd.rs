@@ -1,11 +1,11 @@
 //! The CustomResourceDefinition, written out: it is what administrators meet, and its CEL rules
 //! and messages are worth reading as they are.
 
-use bulkhead_model::{Capability, labels};
+use bulkhead_model::{Capability, Profile, labels};
 use serde_json::{Value, json};
 
 use crate::limits::{MAX_LIMITS, TYPES};
-use crate::parse::{MAX_CAPABILITIES, MAX_MEMBER_NAME, MAX_MEMBERS, MAX_ROLES};
+use crate::parse::{MAX_CAPABILITIES, MAX_MEMBER_NAME, MAX_MEMBERS, MAX_ROLES, PRIVILEGED_IN_POOL};
 use crate::{KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 
 /// The CustomResourceDefinitions of Bulkhead, for server-side apply.
@@ -93,11 +93,21 @@ fn spec() -> Value {
         "type": "object",
         "description": "What the platform grants the tenant.",
         "x-kubernetes-validations": [{
+            "rule": "!has(self.podSecurity) || !has(self.podSecurity.profile) || self.podSecurity.profile != 'Privileged' || (has(self.tier) && self.tier == 'Silo')",
+            "message": PRIVILEGED_IN_POOL,
+            "fieldPath": ".podSecurity.profile",
+        }, {
             "rule": "!has(self.members) || self.members.all(m, m.role in ['Admin', 'Developer', 'Viewer'] || (has(self.roles) && self.roles.exists(r, r.name == m.role)))",
             "message": "each member's role must be Admin, Developer, Viewer, or the name of one of `spec.roles`",
             "fieldPath": ".members",
         }],
         "properties": {
+            "tier": {
+                "type": "string",
+                "description": "Pool: the tenant shares the cluster with others. Silo: the cluster is the tenant's own, and the administrator's word for it; only then may its pods be Privileged.",
+                "enum": ["Pool", "Silo"],
+                "default": "Pool",
+            },
             "members": members(),
             "roles": roles(),
             "namespaceOptions": {
@@ -228,9 +238,9 @@ fn pod_security() -> Value {
         "properties": {
             "profile": {
                 "type": "string",
-                "description": "Strict: for tenants that nobody trusts.",
-                "enum": ["Strict"],
-                "default": "Strict",
+                "description": "Strict: for tenants that nobody trusts. Restricted, Baseline: Kubernetes' Pod Security Standards, exactly. Privileged: no limit on what a pod does to its node, for tier Silo only.",
+                "enum": Profile::ALL,
+                "default": Profile::default(),
             },
             "allowedCapabilities": {
                 "type": "array",

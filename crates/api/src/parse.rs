@@ -6,7 +6,7 @@ use bulkhead_model::tenant::CustomRole;
 use bulkhead_model::view::Fields;
 use bulkhead_model::{
     Capability, FieldPath, Member, NetworkIsolation, PodSecurity, Prefix, Profile, Role, RoleName,
-    ServiceAccountRef, Subject, Tenant, TenantName, Uid,
+    ServiceAccountRef, Subject, Tenant, TenantName, Tier, Uid,
 };
 use serde_json::Value;
 
@@ -18,6 +18,9 @@ pub(crate) const MAX_MEMBERS: usize = 500;
 pub(crate) const MAX_ROLES: usize = 32;
 pub(crate) const MAX_CAPABILITIES: usize = 32;
 pub(crate) const MAX_MEMBER_NAME: usize = 253;
+
+/// Why a tenant of a shared cluster does not get `Privileged`.
+pub(crate) const PRIVILEGED_IN_POOL: &str = "`Privileged` is for tenants of tier `Silo`, which have a cluster of their own: here it would be root on every other tenant's nodes";
 
 /// Reads a Tenant object as the API server stores it, or as an administrator is about to.
 ///
@@ -47,7 +50,8 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         errors.add(path.clone(), "missing");
     }
     let spec = object(root.get("spec"), &path, &mut errors);
-    const FIELDS: [&str; 7] = [
+    const FIELDS: [&str; 8] = [
+        "tier",
         "members",
         "roles",
         "namespaceOptions",
@@ -57,10 +61,11 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         "cordoned",
     ];
     known(spec, &path, &FIELDS, &mut errors);
+    let tier = parse_tier(spec, &mut errors);
     let roles = parse_roles(spec, &mut errors);
     let members = parse_members(spec, &roles, &mut errors);
     let prefix = parse_prefix(spec, name.as_ref(), &mut errors);
-    let pod_security = parse_pod_security(spec, &mut errors);
+    let pod_security = parse_pod_security(spec, tier, &mut errors);
     let network = parse_network(spec, &mut errors);
     let limits = parse_resources(spec, &mut errors);
     let cordoned = match spec.get("cordoned") {
@@ -80,6 +85,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
                 .and_then(Value::as_i64)
                 .unwrap_or_default(),
             deleting: metadata.get("deletionTimestamp").is_some(),
+            tier,
             members,
             roles,
             prefix,
@@ -340,16 +346,45 @@ fn parse_prefix(
     None
 }
 
-fn parse_pod_security(spec: Fields<'_>, errors: &mut Errors) -> PodSecurity {
+fn parse_tier(spec: Fields<'_>, errors: &mut Errors) -> Tier {
+    match spec.get("tier").map(Value::as_str) {
+        None | Some(Some("Pool")) => Tier::Pool,
+        Some(Some("Silo")) => Tier::Silo,
+        Some(_) => {
+            errors.add(FieldPath::of("spec.tier"), "expected `Pool` or `Silo`");
+            Tier::Pool
+        }
+    }
+}
+
+fn parse_profile(
+    pod_security: Fields<'_>,
+    tier: Tier,
+    path: &FieldPath,
+    errors: &mut Errors,
+) -> Profile {
+    let Some(written) = pod_security.get("profile") else {
+        return Profile::default();
+    };
+    match written.as_str().unwrap_or_default().parse() {
+        Ok(Profile::Privileged) if tier != Tier::Silo => {
+            errors.add(path.clone(), PRIVILEGED_IN_POOL);
+            Profile::default()
+        }
+        Ok(profile) => profile,
+        Err(_) => {
+            let names = Profile::ALL.map(Profile::as_str).join(", ");
+            errors.add(path.clone(), format!("expected one of {names}"));
+            Profile::default()
+        }
+    }
+}
+
+fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodSecurity {
     let path = FieldPath::of("spec.podSecurity");
     let fields = object(spec.get("podSecurity"), &path, errors);
     known(fields, &path, &["profile", "allowedCapabilities"], errors);
-    if fields
-        .get("profile")
-        .is_some_and(|profile| profile.as_str() != Some("Strict"))
-    {
-        errors.add(path.clone().then("profile"), "expected `Strict`");
-    }
+    let profile = parse_profile(fields, tier, &path.clone().then("profile"), errors);
     let path = path.then("allowedCapabilities");
     let mut allowed_capabilities = BTreeSet::new();
     let items = list(
@@ -372,7 +407,7 @@ fn parse_pod_security(spec: Fields<'_>, errors: &mut Errors) -> PodSecurity {
         }
     }
     PodSecurity {
-        profile: Profile::Strict,
+        profile,
         allowed_capabilities,
     }
 }

@@ -1,6 +1,6 @@
 //! What a rule may ask, and where it puts what it finds.
 
-use bulkhead_model::{FieldPath, Finding, Operation, TenantRules, UserInfo};
+use bulkhead_model::{FieldPath, Finding, Operation, Profile, TenantRules, UserInfo};
 use serde_json::Value;
 
 use crate::facts::Facts;
@@ -20,6 +20,21 @@ pub struct Context<'a> {
     pub user: &'a UserInfo,
     /// The object as it was; none on CREATE.
     pub old: Option<&'a Value>,
+}
+
+impl Context<'_> {
+    /// Whether the tenant is held to more than Kubernetes' Pod Security Standards ask.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.rules.profile == Profile::Strict
+    }
+
+    /// Whether the standards of Kubernetes 1.`minor` count for the tenant: a rule that Kubernetes
+    /// has changed over time asks this under `Restricted` and `Baseline`.
+    #[must_use]
+    pub fn since(&self, minor: u16) -> bool {
+        self.rules.standards.since(minor)
+    }
 }
 
 /// Collects what the rules find. Costs nothing as long as there is nothing.

@@ -8,6 +8,7 @@ use crate::claim::Claim;
 use crate::context::{Context, Findings};
 use crate::fills::Fills;
 use crate::object::Object;
+use crate::profiles::Profiles;
 use crate::service::Service;
 
 /// One bad pattern, and everything that Bulkhead knows about it.
@@ -19,6 +20,8 @@ pub struct Control {
     pub guide: Section,
     /// What is lost without it.
     pub severity: Severity,
+    /// Which tenants are held to it.
+    pub profiles: Profiles,
     /// Why the pattern is refused: a clause, as it follows "because".
     pub why: &'static str,
     /// What the author of the manifest has to do: a clause in the imperative.

@@ -72,12 +72,13 @@ fn document(control: &Control) -> String {
     format!(
         "{GENERATED}\n\n{heading}\n\n| | |\n|---|---|\n\
          | name | `{}` |\n| severity / 严重性 | {} / {} |\n| guide / 指南 | {} / {} |\n\
-         | judged by / 判定 | {} |\n| mended by / 修正 | {} |\n\n{}\n",
+         | profiles / 安全等级 | {} |\n| judged by / 判定 | {} |\n| mended by / 修正 | {} |\n\n{}\n",
         control.name,
         control.severity,
         control.severity.chinese(),
         control.guide.english(),
         control.guide.chinese(),
+        both(control.profiles.names()),
         both(judged_by(control)),
         both(mended_by(control)),
         rest.trim(),
@@ -123,16 +124,17 @@ pub fn explain(control: &Control, language: Language) -> String {
         Language::English => english,
         Language::Chinese => chinese,
     };
+    let profiles = pick(control.profiles.names());
     let (judged, mended) = (pick(judged_by(control)), pick(mended_by(control)));
     let facts = match language {
         Language::English => format!(
-            "severity:  {}\nguide:     {} ({})\njudged by: {judged}\nmended by: {mended}",
+            "severity:  {}\nguide:     {} ({})\nprofiles:  {profiles}\njudged by: {judged}\nmended by: {mended}",
             control.severity,
             control.guide.english(),
             control.guide.chinese(),
         ),
         Language::Chinese => format!(
-            "严重性: {}\n指南:   {}\n判定:   {judged}\n修正:   {mended}",
+            "严重性: {}\n指南:   {}\n等级:   {profiles}\n判定:   {judged}\n修正:   {mended}",
             control.severity.chinese(),
             control.guide.chinese(),
         ),

@@ -153,7 +153,10 @@ fn findings(
     context: &Context<'_>,
 ) -> Vec<Finding> {
     let mut findings = Findings::default();
-    for control in REGISTRY {
+    let holding = REGISTRY
+        .iter()
+        .filter(|control| control.profiles.hold(context.rules));
+    for control in holding {
         findings.of(control.name);
         match control.rule {
             Rule::Pod(rule) => {
@@ -255,8 +258,10 @@ fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
         return;
     }
     for control in REGISTRY {
-        if let Mend::Fill(mend) = control.mend {
-            mend(pod, context, fills);
+        match control.mend {
+            // What nobody is held to is nobody's to fill in: it would break pods that are right.
+            Mend::Fill(mend) if control.profiles.hold(context.rules) => mend(pod, context, fills),
+            _ => {}
         }
     }
 }

@@ -19,6 +19,7 @@ mod judge;
 mod lookups;
 mod object;
 mod pod;
+mod profiles;
 mod registry;
 mod service;
 mod shape;
@@ -32,6 +33,7 @@ pub use facts::{Fact, Facts, ObjectKey, Wanted};
 pub use fills::Fills;
 pub use judge::{Unjudged, judge, mend, mend_and_judge};
 pub use lookups::{LOOKUPS, Lookup, needed};
+pub use profiles::Profiles;
 pub use registry::{REGISTRY, by_name};
 pub use webhooks::{Endpoint, WebhookClient, webhook_configurations};
 

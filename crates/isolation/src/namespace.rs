@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bulkhead_model::tenant::CustomRole;
-use bulkhead_model::{NamespaceName, NetworkIsolation, Role, Tenant, labels};
+use bulkhead_model::{NamespaceName, NetworkIsolation, Profile, Role, Tenant, labels};
 use serde_json::{Value, json};
 
 use crate::{RBAC, RBAC_V1, labels_of, network};
@@ -43,9 +43,10 @@ pub fn namespace_metadata(tenant: &Tenant) -> Metadata {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect()
     };
+    let rules = tenant.rules();
     let mut annotations: BTreeMap<String, String> =
         text(&[(labels::PREFIX, tenant.prefix.as_str())]);
-    annotations.insert(labels::RULES.to_owned(), json!(tenant.rules()).to_string());
+    annotations.insert(labels::RULES.to_owned(), json!(rules).to_string());
     if tenant.cordoned {
         annotations.insert(labels::CORDONED.to_owned(), "true".to_owned());
     }
@@ -59,7 +60,7 @@ pub fn namespace_metadata(tenant: &Tenant) -> Metadata {
             ),
             (
                 "pod-security.kubernetes.io/enforce-version",
-                POD_SECURITY_VERSION,
+                &rules.standards.to_string(),
             ),
             // Left out, it would follow `enforce`, and warn of templates whose pods are mended.
             ("pod-security.kubernetes.io/warn", "privileged"),
@@ -67,10 +68,6 @@ pub fn namespace_metadata(tenant: &Tenant) -> Metadata {
         annotations,
     }
 }
-
-/// Pod Security Admission's rules as of this version. It refuses probes that name a host, and
-/// does not yet let pods in user namespaces be root, as 1.35 does.
-const POD_SECURITY_VERSION: &str = "v1.34";
 
 /// What Pod Security Admission's level `baseline` lets a container add.
 const BASELINE: [&str; 13] = [
@@ -92,19 +89,17 @@ const BASELINE: [&str; 13] = [
 /// The strictest level that refuses nothing that the tenant's rules allow: Pod Security
 /// Admission is a second line and must not contradict the first.
 fn pod_security_level(tenant: &Tenant) -> &'static str {
-    let within = |level: &[&str]| {
-        tenant
-            .pod_security
-            .allowed_capabilities
-            .iter()
-            .all(|c| level.contains(&c.as_str()))
+    let security = &tenant.pod_security;
+    let adds_only = |level: &[&str]| {
+        let mut allowed = security.allowed_capabilities.iter();
+        allowed.all(|capability| level.contains(&capability.as_str()))
     };
-    if within(&["NET_BIND_SERVICE"]) {
-        "restricted"
-    } else if within(&BASELINE) {
-        "baseline"
-    } else {
-        "privileged"
+    match security.profile {
+        Profile::Strict | Profile::Restricted if adds_only(&["NET_BIND_SERVICE"]) => "restricted",
+        Profile::Strict | Profile::Restricted | Profile::Baseline if adds_only(&BASELINE) => {
+            "baseline"
+        }
+        _ => "privileged",
     }
 }
 

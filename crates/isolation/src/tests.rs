@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use bulkhead_model::rules::{Capability, Profile};
 use bulkhead_model::tenant::CustomRole;
+use bulkhead_model::{Capability, Profile};
 use bulkhead_model::{
     NamespaceName, NetworkIsolation, PodSecurity, Prefix, RoleName, TenantName, TenantRules, Uid,
 };
@@ -14,6 +14,7 @@ fn tenant(name: &str) -> Tenant {
         uid: Uid::parse("3d5f0f5e-8f4e-4d0a-9a51-4f1d0c0d4a01").unwrap(),
         generation: 1,
         deleting: false,
+        tier: bulkhead_model::Tier::Pool,
         members: vec![],
         roles: vec![],
         prefix: Prefix::parse(format!("{name}-")).unwrap(),
@@ -94,13 +95,20 @@ fn rules_in_the_annotation_are_read_back() {
 
 #[test]
 fn pod_security_admission_never_contradicts_the_rules() {
-    for (capabilities, level) in [
-        (&[][..], "restricted"),
-        (&["NET_BIND_SERVICE"], "restricted"),
-        (&["CHOWN", "NET_BIND_SERVICE"], "baseline"),
-        (&["CHOWN", "SYS_PTRACE"], "privileged"),
+    use Profile::{Baseline, Privileged, Restricted, Strict};
+    for (profile, capabilities, level) in [
+        (Strict, &[][..], "restricted"),
+        (Strict, &["NET_BIND_SERVICE"], "restricted"),
+        (Strict, &["CHOWN", "NET_BIND_SERVICE"], "baseline"),
+        (Strict, &["CHOWN", "SYS_PTRACE"], "privileged"),
+        (Restricted, &[], "restricted"),
+        (Restricted, &["CHOWN"], "baseline"),
+        (Baseline, &[], "baseline"),
+        (Baseline, &["NET_RAW"], "privileged"),
+        (Privileged, &[], "privileged"),
     ] {
         let mut acme = tenant("acme");
+        acme.pod_security.profile = profile;
         acme.pod_security.allowed_capabilities = capabilities
             .iter()
             .map(|c| Capability::parse(c).unwrap())
@@ -108,7 +116,11 @@ fn pod_security_admission_never_contradicts_the_rules() {
         let labels = namespace_metadata(&acme).labels;
         assert_eq!(
             labels["pod-security.kubernetes.io/enforce"], level,
-            "{capabilities:?}"
+            "{profile} {capabilities:?}"
+        );
+        assert_eq!(
+            labels["pod-security.kubernetes.io/enforce-version"],
+            "v1.34"
         );
     }
 }

@@ -10,6 +10,7 @@ pub mod finding;
 pub mod json;
 pub mod labels;
 pub mod names;
+pub mod profile;
 pub mod rules;
 pub mod tenant;
 pub mod view;
@@ -21,5 +22,6 @@ pub use names::{
     ClassName, NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser,
     TenantName, Uid,
 };
-pub use rules::{Capability, Profile, TenantRules};
+pub use profile::{Profile, StandardsVersion, Tier};
+pub use rules::{Capability, TenantRules};
 pub use tenant::{Member, NetworkIsolation, PodSecurity, Role, Subject, Tenant};

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{NameError, TenantName, Uid};
+use crate::profile::{Profile, StandardsVersion};
 
 /// The tenant's rules as they stand in the guarded annotation [`crate::labels::RULES`] of each
 /// of its namespaces. A field that this version does not know makes the whole unreadable, and
@@ -19,16 +20,12 @@ pub struct TenantRules {
     pub uid: Uid,
     /// Which controls apply.
     pub profile: Profile,
+    /// Which Pod Security Standards `Restricted` and `Baseline` mean.
+    #[serde(default, skip_serializing_if = "StandardsVersion::is_pinned")]
+    pub standards: StandardsVersion,
     /// Capabilities that containers may add.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allowed_capabilities: BTreeSet<Capability>,
-}
-
-/// The set of controls that a tenant's pods are held to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Profile {
-    /// The guide's appendix: the policy for tenants that nobody trusts. The default.
-    Strict,
 }
 
 /// A Linux capability in the API's canonical form: upper case, without `CAP_`.

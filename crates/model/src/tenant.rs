@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid};
-use crate::rules::{Capability, Profile, TenantRules};
+use crate::profile::{Profile, StandardsVersion, Tier};
+use crate::rules::{Capability, TenantRules};
 
 /// One tenant.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Tenant {
     pub generation: i64,
     /// Whether the object is being deleted: nothing of the tenant may be reachable any more.
     pub deleting: bool,
+    /// Whose cluster its pods run in.
+    pub tier: Tier,
     /// Who may act for it.
     pub members: Vec<Member>,
     /// Roles beside the three built-in ones.
@@ -42,6 +45,7 @@ impl Tenant {
             tenant: self.name.clone(),
             uid: self.uid.clone(),
             profile: self.pod_security.profile,
+            standards: StandardsVersion::PINNED,
             allowed_capabilities: self.pod_security.allowed_capabilities.clone(),
         }
     }
@@ -212,6 +216,7 @@ mod tests {
             uid: Uid::parse("u-1").unwrap(),
             generation: 1,
             deleting: false,
+            tier: Tier::Pool,
             members,
             roles: vec![],
             prefix: Prefix::parse("acme-").unwrap(),

@@ -110,6 +110,7 @@ mod tests {
             uid: Uid::parse("u-1").unwrap(),
             generation: 1,
             deleting: false,
+            tier: bulkhead_model::Tier::Pool,
             members: vec![Member {
                 subject: Subject::User("alice".into()),
                 role: Role::Developer,

@@ -65,7 +65,15 @@ fn wrong_specs_are_refused_with_the_fields_path() {
     let limit = |limit: Value| json!({"resources": {"limitRange": {"limits": [limit]}}});
     let twice = json!({"kind": "User", "name": "a", "role": "Admin"});
     for (spec, path) in [
-        (json!({"tier": "Silo"}), "spec.tier"),
+        (json!({"tier": "silo"}), "spec.tier"),
+        (
+            json!({"tier": "Pool", "podSecurity": {"profile": "Privileged"}}),
+            "spec.podSecurity.profile",
+        ),
+        (
+            json!({"tier": "Silo", "podSecurity": {"profile": "Lax"}}),
+            "spec.podSecurity.profile",
+        ),
         (json!({"members": {}}), "spec.members"),
         (json!({"members": ["alice"]}), "spec.members[0]"),
         (member("Robot", "r", "Admin"), "spec.members[0].kind"),
@@ -202,6 +210,18 @@ fn wrong_specs_are_refused_with_the_fields_path() {
     ] {
         let errors = parse_tenant(&tenant(spec.clone())).expect_err(&spec.to_string());
         assert_eq!(errors[0].path.to_string(), path, "{spec}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_silo_tenant_may_be_privileged_and_every_tenant_anything_below() {
+    for profile in Profile::ALL {
+        for tier in ["Pool", "Silo"] {
+            let spec = json!({"tier": tier, "podSecurity": {"profile": profile}});
+            let parsed = parse_tenant(&tenant(spec)).map(|tenant| tenant.pod_security.profile);
+            let expect = (profile != Profile::Privileged || tier == "Silo").then_some(profile);
+            assert_eq!(parsed.ok(), expect, "{tier} {profile}");
+        }
     }
 }
 

@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::Claim;
 use crate::context::{Context, Findings, is, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "volume-preclaimed",
     guide: Section::HostFilesystem,
     severity: Severity::Critical,
+    profiles: Profiles::Every,
     why: "a claim that names its volume takes a released or waiting one of another tenant, or one on the node's disk",
     remedy: "remove it and let the storage class make the volume",
     page: include_str!("volume_preclaimed.md"),

@@ -7,6 +7,7 @@ use super::{NOT_LINUX, OS, runs_on_linux};
 use crate::context::{Context, Findings, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::fills::{Fills, unset_list};
+use crate::profiles::Profiles;
 
 const PATH: &str = "securityContext.capabilities.drop";
 
@@ -14,6 +15,7 @@ pub(crate) const CONTROL: Control = Control {
     name: "capabilities-kept",
     guide: Section::ContainerPrivileges,
     severity: Severity::Medium,
+    profiles: Profiles::Restricted(22),
     why: "the runtime gives fourteen capabilities to every container that does not drop them",
     remedy: "set `capabilities.drop: [ALL]` in every container, and add the few that it needs",
     page: include_str!("capabilities_kept.md"),

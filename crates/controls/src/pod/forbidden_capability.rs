@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use crate::context::{Context, Findings, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "forbidden-capability",
     guide: Section::ContainerPrivileges,
     severity: Severity::Critical,
+    profiles: Profiles::Baseline(0),
     why: "a capability is a piece of root on the node",
     remedy: "remove it from `capabilities.add`, or have it added to the tenant's allowed ones",
     page: include_str!("forbidden_capability.md"),

@@ -4,11 +4,13 @@ use bulkhead_model::view::Pod;
 
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "host-network",
     guide: Section::HostNetworkAndMetadata,
     severity: Severity::Critical,
+    profiles: Profiles::Baseline(0),
     why: "a pod on the node's network reaches the metadata service, the kubelet and every local port",
     remedy: "remove `hostNetwork`, or set it to `false`",
     page: include_str!("host_network.md"),

@@ -4,11 +4,13 @@ use bulkhead_model::view::Pod;
 
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "host-path-volume",
     guide: Section::HostFilesystem,
     severity: Severity::Critical,
+    profiles: Profiles::Baseline(0),
     why: "the node's files hold every tenant's Secrets and the kubelet's own credentials",
     remedy: "use a `persistentVolumeClaim`, an `emptyDir` or a `configMap` instead",
     page: include_str!("host_path_volume.md"),

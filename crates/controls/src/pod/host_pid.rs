@@ -5,11 +5,13 @@ use bulkhead_model::view::Pod;
 
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "host-pid",
     guide: Section::Appendix,
     severity: Severity::Critical,
+    profiles: Profiles::Baseline(0),
     why: "whoever sees processes reads their environment, their files and their memory",
     remedy: "remove the field, or set it to `false`; debug one container with `kubectl debug --target`",
     page: include_str!("host_pid.md"),

@@ -4,11 +4,13 @@ use bulkhead_model::view::{Fields, Pod};
 
 use crate::context::{Context, Findings, is, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "host-port",
     guide: Section::HostNetworkAndMetadata,
     severity: Severity::High,
+    profiles: Profiles::Baseline(0),
     why: "a port of the node is shared by all its tenants, and skips their network policies",
     remedy: "remove `hostPort` and put a Service before the pod",
     page: include_str!("host_port.md"),

@@ -7,6 +7,7 @@ use super::{NOT_LINUX, OS, runs_on_linux};
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::fills::Fills;
+use crate::profiles::Profiles;
 
 const FIELD: &str = "allowPrivilegeEscalation";
 const PATH: &str = "securityContext.allowPrivilegeEscalation";
@@ -15,6 +16,7 @@ pub(crate) const CONTROL: Control = Control {
     name: "privilege-escalation",
     guide: Section::ContainerPrivileges,
     severity: Severity::High,
+    profiles: Profiles::Restricted(8),
     why: "a process that may gain privileges becomes root through any setuid program",
     remedy: "set `allowPrivilegeEscalation: false` in every container",
     page: include_str!("privilege_escalation.md"),

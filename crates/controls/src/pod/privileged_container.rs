@@ -4,11 +4,13 @@ use bulkhead_model::view::Pod;
 
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "privileged-container",
     guide: Section::ContainerPrivileges,
     severity: Severity::Critical,
+    profiles: Profiles::Baseline(0),
     why: "a privileged container is root on its node, and reaches every tenant there",
     remedy: "remove the field, or set it to `false`",
     page: include_str!("privileged_container.md"),

@@ -9,6 +9,7 @@ use super::is_root;
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::fills::Fills;
+use crate::profiles::Profiles;
 
 const NON_ROOT: &str = "runAsNonRoot";
 
@@ -16,6 +17,7 @@ pub(crate) const CONTROL: Control = Control {
     name: "runs-as-root",
     guide: Section::NonRoot,
     severity: Severity::High,
+    profiles: Profiles::Restricted(0),
     why: "user and group 0 in a container are the node's own",
     remedy: "set `runAsNonRoot: true`, and users and groups above 0",
     page: include_str!("runs_as_root.md"),

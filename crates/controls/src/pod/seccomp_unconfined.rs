@@ -9,6 +9,7 @@ use super::{NOT_LINUX, OS, runs_on_linux};
 use crate::context::{Context, Findings, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::fills::Fills;
+use crate::profiles::Profiles;
 
 const FIELD: &str = "seccompProfile";
 /// Dead since Kubernetes 1.27, but the API server still demands that it agrees with the field.
@@ -19,6 +20,7 @@ pub(crate) const CONTROL: Control = Control {
     name: "seccomp-unconfined",
     guide: Section::Seccomp,
     severity: Severity::Medium,
+    profiles: Profiles::Baseline(0),
     why: "without the runtime's profile every system call of the shared kernel is open",
     remedy: "set `seccompProfile: {type: RuntimeDefault}`, and remove the old seccomp annotations",
     page: include_str!("seccomp_unconfined.md"),

@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "unsafe-volume-type",
     guide: Section::Appendix,
     severity: Severity::High,
+    profiles: Profiles::Restricted(0),
     why: "a volume of this kind reaches storage that no namespace bounds",
     remedy: "use one of `configMap`, `downwardAPI`, `emptyDir`, `ephemeral`, `persistentVolumeClaim`, `projected`, `secret`",
     page: include_str!("unsafe_volume_type.md"),

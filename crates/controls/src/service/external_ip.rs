@@ -8,11 +8,13 @@ use serde_json::Value;
 use super::Service;
 use crate::context::{Context, Findings, is, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::profiles::Profiles;
 
 pub(crate) const CONTROL: Control = Control {
     name: "service-external-ip",
     guide: Section::ExternalAddresses,
     severity: Severity::Critical,
+    profiles: Profiles::Every,
     why: "the Service takes over what the whole cluster sends to an address, or opens a port on every node",
     remedy: "use `type: ClusterIP` without addresses or ports of the outside",
     page: include_str!("external_ip.md"),

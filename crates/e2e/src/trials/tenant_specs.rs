@@ -105,6 +105,11 @@ fn wrong(bed: &Bed) -> anyhow::Result<()> {
             json!({"podSecurity": {"profile": "Privileged"}}),
         ),
         (
+            "spec.podSecurity.profile",
+            json!({"tier": "Pool", "podSecurity": {"profile": "Privileged"}}),
+        ),
+        ("spec.tier", json!({"tier": "silo"})),
+        (
             "spec.network.isolation",
             json!({"network": {"isolation": "None"}}),
         ),
