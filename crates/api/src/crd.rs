@@ -11,7 +11,11 @@ use crate::{KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 /// The CustomResourceDefinitions of Bulkhead, for server-side apply.
 #[must_use]
 pub fn crds() -> Vec<Value> {
-    vec![json!({
+    vec![tenants(), crate::ledger::crd()]
+}
+
+fn tenants() -> Value {
+    json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": "tenants.bulkhead.dev"},
@@ -40,7 +44,7 @@ pub fn crds() -> Vec<Value> {
                 "schema": {"openAPIV3Schema": tenant()},
             }],
         },
-    })]
+    })
 }
 
 /// The API server leaves out a priority of 0, and so must we: what is wanted is compared with

@@ -7,6 +7,7 @@
 
 mod crd;
 mod error;
+mod ledger;
 mod limits;
 mod parse;
 mod quantity;
@@ -14,6 +15,7 @@ mod status;
 
 pub use crd::crds;
 pub use error::FieldError;
+pub use ledger::{LEDGER_KIND, entry_object, parse_entry};
 pub use limits::default_limits;
 pub use parse::{overlapping, parse_tenant};
 pub use quantity::same_quantity;

@@ -130,6 +130,23 @@ impl Cluster {
             })
     }
 
+    /// Puts an object in the place of the one that is there. A `metadata.resourceVersion` makes it
+    /// a condition ([`ClusterError::is_conflict`] if the object has changed).
+    ///
+    /// # Errors
+    /// [`ClusterError::Replace`], or the errors of naming the object.
+    pub async fn replace(&self, object: &Value) -> Result<Value, ClusterError> {
+        let reference = ObjectRef::of(object)?;
+        let path = self.path(&reference).await?;
+        let target = with_query(&path, &[("fieldManager", labels::FIELD_MANAGER)]);
+        call(&self.client, Method::PUT, &target, Payload::Json(object))
+            .await
+            .map_err(|source| ClusterError::Replace {
+                object: reference.to_string(),
+                source,
+            })
+    }
+
     /// The object as it is now, or none if there is none. Never from a cache.
     ///
     /// # Errors

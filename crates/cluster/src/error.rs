@@ -69,6 +69,14 @@ pub enum ClusterError {
         /// Why.
         source: Failure,
     },
+    /// Replacing an object failed.
+    #[error("cannot replace {object}")]
+    Replace {
+        /// Kind and name.
+        object: String,
+        /// Why.
+        source: Failure,
+    },
     /// Patching an object failed.
     #[error("cannot patch {object}")]
     Patch {
@@ -156,6 +164,7 @@ impl ClusterError {
             | Self::Get { source, .. }
             | Self::List { source, .. }
             | Self::Patch { source, .. }
+            | Self::Replace { source, .. }
             | Self::Delete { source, .. }
             | Self::ReviewToken { source }
             | Self::Forward { source } => Some(source),

@@ -33,6 +33,12 @@ impl Kind {
         Self::new("bulkhead.dev/v1alpha1", "Tenant")
     }
 
+    /// An entry of Bulkhead's ledger.
+    #[must_use]
+    pub fn ledger_entry() -> Self {
+        Self::new("bulkhead.dev/v1alpha1", "LedgerEntry")
+    }
+
     /// The core Namespace.
     #[must_use]
     pub fn namespace() -> Self {
@@ -275,6 +281,12 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
     ),
     ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
     ("bulkhead.dev/v1alpha1", "Tenant", "tenants", false),
+    (
+        "bulkhead.dev/v1alpha1",
+        "LedgerEntry",
+        "ledgerentries",
+        false,
+    ),
 ];
 
 /// What is known of kinds: the built-in table, and what discovery has said.

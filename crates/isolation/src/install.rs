@@ -90,9 +90,11 @@ fn administrators() -> Vec<Value> {
 
 const WATCH: &[&str] = &["get", "list", "watch"];
 
-/// What the webhook's rules look up, one object at a time.
+/// What the webhook's rules look up, one object at a time, and the ledger from which it leases while
+/// it answers: a guard says which kinds of entries.
 fn webhook() -> Value {
     let facts = vec![
+        rule(GROUP, &["ledgerentries"], LEASE),
         rule(
             "",
             &[
@@ -106,6 +108,8 @@ fn webhook() -> Value {
     ];
     role("bulkhead-webhook", [caches(), facts].concat())
 }
+
+const LEASE: &[&str] = &["get", "list", "watch", "create", "update"];
 
 fn gateway_reader() -> Value {
     let reviews = rule("authentication.k8s.io", &["tokenreviews"], &["create"]);
@@ -156,6 +160,7 @@ fn controller() -> Vec<Value> {
                     &["get", "list", "watch", "patch", "update", "adopt"],
                 ),
                 rule(GROUP, &["tenants/status"], &["get", "patch", "update"]),
+                rule(GROUP, &["ledgerentries"], KEEP),
                 // Deleting a Tenant takes its namespaces along.
                 rule(
                     "",

@@ -7,6 +7,7 @@
 mod drift;
 mod forwarder;
 mod install;
+pub mod ledger;
 mod namespace;
 mod network;
 mod rights;

@@ -38,3 +38,5 @@ pub const FORWARDER_SHARD_PREFIX: &str = "bulkhead-forwarder-";
 pub const GUARDED_DOMAIN: &str = "bulkhead.dev/";
 /// Pod Security Admission's labels, guarded too.
 pub const PSA_PREFIX: &str = "pod-security.kubernetes.io/";
+/// Label of ledger entries: what they are about, so that those of one kind can be followed.
+pub const CLAIM: &str = "bulkhead.dev/claim";

@@ -9,6 +9,7 @@ pub mod classes;
 pub mod finding;
 pub mod json;
 pub mod labels;
+pub mod ledger;
 pub mod names;
 pub mod profile;
 pub mod rules;
@@ -18,6 +19,7 @@ pub mod view;
 pub use admission::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
 pub use classes::{ClassList, ClassPattern, PatternError};
 pub use finding::{FieldPath, Finding, Segment};
+pub use ledger::{ClaimKind, Holder, LedgerEntry, entry_name};
 pub use names::{
     ClassName, NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser,
     TenantName, Uid,

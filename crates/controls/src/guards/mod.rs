@@ -9,6 +9,7 @@
 mod controller;
 mod cordoned;
 mod isolated;
+mod ledger;
 mod namespaces;
 mod shards;
 mod status;
@@ -39,6 +40,7 @@ pub fn policies() -> Vec<Value> {
         isolated::guard(),
         shards::guard(),
         controller::guard(),
+        ledger::guard(),
     ];
     let bindings: Vec<Value> = guards.iter().map(Guard::binding).collect();
     guards.iter().map(Guard::policy).chain(bindings).collect()
@@ -88,7 +90,7 @@ impl Guard {
     fn policy(&self) -> Value {
         let mut constraints = json!({
             "resourceRules": [{
-                "apiGroups": self.rule.groups,
+                "apiGroups": self.rule.groups.iter().map(|group| cel(group)).collect::<Vec<_>>(),
                 "apiVersions": ["*"],
                 "resources": self.rule.resources,
                 "operations": self.rule.operations,
