@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bulkhead_serve::LogFormat;
@@ -27,6 +28,18 @@ pub(crate) struct Controller {
     /// Where to serve `/healthz` and `/readyz`, by plain HTTP.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health: SocketAddr,
+    /// What tells this controller from others in the Lease, such as the Pod's name. Of several, one leads.
+    #[arg(long, value_name = "NAME", default_value = "controller")]
+    identity: String,
+    /// How long others wait for a leader that is silent.
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    lease_duration: u64,
+    /// For how long a leader goes on that cannot renew its Lease; less than the duration.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    renew_deadline: u64,
+    /// How long between two tries to get or renew the Lease.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    retry_period: u64,
     #[command(flatten)]
     logging: Logging,
 }
@@ -95,9 +108,26 @@ pub(crate) fn controller(arguments: Controller) -> anyhow::Result<ExitCode> {
     let Controller {
         kubeconfig,
         health,
+        identity,
+        lease_duration,
+        renew_deadline,
+        retry_period,
         logging,
     } = arguments;
-    let config = bulkhead_controller::Config { kubeconfig, health };
+    anyhow::ensure!(
+        retry_period < renew_deadline && renew_deadline < lease_duration,
+        "expected `--retry-period` < `--renew-deadline` < `--lease-duration`, or two could lead at once"
+    );
+    let config = bulkhead_controller::Config {
+        kubeconfig,
+        health,
+        identity,
+        lease: bulkhead_controller::LeaseTimes {
+            duration: Duration::from_secs(lease_duration),
+            renew_deadline: Duration::from_secs(renew_deadline),
+            retry: Duration::from_secs(retry_period),
+        },
+    };
     run(&logging, |stop| bulkhead_controller::run(config, stop))
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::connect;
 use crate::error::{ClusterError, Failure};
+use crate::lease::Fence;
 use crate::resource::{Kind, ObjectRef, Resource, Resources, group_path};
 use crate::transport::{Payload, call, with_query};
 use crate::watch::no_version;
@@ -22,6 +23,8 @@ const PAGE: &str = "500";
 pub struct Cluster {
     pub(crate) client: Client,
     resources: Arc<Resources>,
+    /// What must stand for a write to be sent; none: nothing must.
+    fence: Option<Fence>,
 }
 
 /// What must hold for a deletion, and what it takes along.
@@ -56,7 +59,30 @@ impl Cluster {
         Ok(Self {
             client: connect::client(kubeconfig).await?,
             resources: Arc::default(),
+            fence: None,
         })
+    }
+
+    /// The same cluster, written to only while the fence stands.
+    #[must_use]
+    pub fn fenced(&self, fence: Fence) -> Self {
+        Self {
+            fence: Some(fence),
+            ..self.clone()
+        }
+    }
+
+    /// Sends a request that changes something: every one, so that none can slip past the fence.
+    async fn write(
+        &self,
+        method: Method,
+        target: &str,
+        payload: Payload<'_>,
+    ) -> Result<Value, Failure> {
+        match &self.fence {
+            Some(fence) if !fence.stands() => Err(Failure::NotLeading),
+            _ => call(&self.client, method, target, payload).await,
+        }
     }
 
     /// Makes the object's fields so, by server-side apply as `bulkhead`, and takes fields from
@@ -97,17 +123,12 @@ impl Cluster {
         let reference = ObjectRef::of(object)?;
         let path = self.path(&reference).await? + subresource;
         let target = with_query(&path, &[("fieldManager", manager), ("force", "true")]);
-        call(
-            &self.client,
-            Method::PATCH,
-            &target,
-            Payload::ApplyPatch(object),
-        )
-        .await
-        .map_err(|source| ClusterError::Apply {
-            object: reference.to_string(),
-            source,
-        })
+        self.write(Method::PATCH, &target, Payload::ApplyPatch(object))
+            .await
+            .map_err(|source| ClusterError::Apply {
+                object: reference.to_string(),
+                source,
+            })
     }
 
     /// Makes a new object.
@@ -122,7 +143,7 @@ impl Cluster {
         resource.object_path(&reference)?;
         let path = resource.collection_path(&reference.kind, reference.namespace.as_deref())?;
         let target = with_query(&path, &[("fieldManager", labels::FIELD_MANAGER)]);
-        call(&self.client, Method::POST, &target, Payload::Json(object))
+        self.write(Method::POST, &target, Payload::Json(object))
             .await
             .map_err(|source| ClusterError::Create {
                 object: reference.to_string(),
@@ -139,7 +160,7 @@ impl Cluster {
         let reference = ObjectRef::of(object)?;
         let path = self.path(&reference).await?;
         let target = with_query(&path, &[("fieldManager", labels::FIELD_MANAGER)]);
-        call(&self.client, Method::PUT, &target, Payload::Json(object))
+        self.write(Method::PUT, &target, Payload::Json(object))
             .await
             .map_err(|source| ClusterError::Replace {
                 object: reference.to_string(),
@@ -191,17 +212,12 @@ impl Cluster {
     ) -> Result<Value, ClusterError> {
         let path = self.path(reference).await?;
         let target = with_query(&path, &[("fieldManager", labels::FIELD_MANAGER)]);
-        call(
-            &self.client,
-            Method::PATCH,
-            &target,
-            Payload::MergePatch(patch),
-        )
-        .await
-        .map_err(|source| ClusterError::Patch {
-            object: reference.to_string(),
-            source,
-        })
+        self.write(Method::PATCH, &target, Payload::MergePatch(patch))
+            .await
+            .map_err(|source| ClusterError::Patch {
+                object: reference.to_string(),
+                source,
+            })
     }
 
     /// Deletes an object. False if there was none to delete.
@@ -215,13 +231,9 @@ impl Cluster {
         options: &DeleteOptions,
     ) -> Result<bool, ClusterError> {
         let path = self.path(reference).await?;
-        match call(
-            &self.client,
-            Method::DELETE,
-            &path,
-            Payload::Json(&options.body()),
-        )
-        .await
+        match self
+            .write(Method::DELETE, &path, Payload::Json(&options.body()))
+            .await
         {
             Ok(_) => Ok(true),
             Err(Failure::Status {

@@ -130,6 +130,9 @@ pub enum Failure {
         /// How long we waited.
         seconds: u64,
     },
+    /// This process does not lead, or does not any more. Nothing was sent.
+    #[error("another process leads now")]
+    NotLeading,
     /// The answer is not what the API says it should be.
     #[error("the API server's answer cannot be read: {problem}")]
     Answer {

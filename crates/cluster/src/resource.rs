@@ -224,6 +224,7 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
     ("v1", "Service", "services", true),
     ("v1", "ServiceAccount", "serviceaccounts", true),
     ("apps/v1", "Deployment", "deployments", true),
+    ("coordination.k8s.io/v1", "Lease", "leases", true),
     (
         "networking.k8s.io/v1",
         "NetworkPolicy",

@@ -22,7 +22,34 @@ pub(crate) enum Key {
     Namespace(String),
 }
 
-/// What all reconcilers share.
+/// What is watched whether this process leads or not.
+#[derive(Clone)]
+pub(crate) struct Caches {
+    pub(crate) tenants: TenantCache,
+    pub(crate) namespaces: NamespaceCache,
+}
+
+impl Caches {
+    pub(crate) fn start(cluster: &Cluster) -> Self {
+        Self {
+            tenants: TenantCache::start(cluster),
+            namespaces: NamespaceCache::start(cluster),
+        }
+    }
+
+    /// Waits until everything has been listed once.
+    pub(crate) async fn ready(&self) {
+        self.tenants.ready().await;
+        self.namespaces.ready().await;
+    }
+
+    /// Whether everything has been listed and all watches stand.
+    pub(crate) fn are_ready(&self) -> bool {
+        self.tenants.is_ready() && self.namespaces.is_ready()
+    }
+}
+
+/// What all reconcilers share, for as long as this process leads.
 pub(crate) struct Context {
     pub(crate) cluster: Cluster,
     pub(crate) tenants: TenantCache,
@@ -46,10 +73,10 @@ struct Memory {
 }
 
 impl Context {
-    pub(crate) fn new(cluster: Cluster) -> Self {
+    pub(crate) fn new(cluster: Cluster, caches: Caches) -> Self {
         Self {
-            tenants: TenantCache::start(&cluster),
-            namespaces: NamespaceCache::start(&cluster),
+            tenants: caches.tenants,
+            namespaces: caches.namespaces,
             cluster,
             queue: Queue::new(),
             shards: tokio::sync::Mutex::default(),

@@ -3,18 +3,28 @@
 //! Events of the cluster put keys into a queue; workers take a key, read what is, decide
 //! (`decide`, plain functions), and write the difference. Nothing is remembered that matters:
 //! a controller that is killed anywhere and started again ends up at the same.
+//!
+//! Something more to reconcile is a variant of [`context::Key`], a file with its `reconcile`, an
+//! arm in [`reconcile`] here, and a feed in [`work`] that adds keys when something happens. Keys
+//! run side by side, but no key twice at a time; whatever else is learnt of a tenant goes into
+//! its status through [`tenants`]. All writes go through `context.cluster`, whose fence is down
+//! once another leads; each must be conditional (a UID or a resource version) or come out the
+//! same when made twice.
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bulkhead_cluster::Cluster;
+pub use bulkhead_cluster::LeaseTimes;
+use bulkhead_cluster::{Cluster, Election};
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
-use crate::context::{Context, Key, ReconcileError};
+use crate::context::{Caches, Context, Key, ReconcileError};
 use crate::queue::Outcome;
 
 mod apply;
@@ -29,6 +39,9 @@ mod tenants;
 /// How many keys are worked on at a time.
 const WORKERS: usize = 8;
 
+/// The Lease in Bulkhead's namespace that the leading controller holds.
+pub const LEASE: &str = "bulkhead-controller";
+
 /// What the controller needs to run.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -36,36 +49,70 @@ pub struct Config {
     pub kubeconfig: PathBuf,
     /// Where `/healthz` and `/readyz` are served, by plain HTTP.
     pub health: SocketAddr,
+    /// What tells this process from other controllers, such as a Pod's name. A suffix is added
+    /// that a restarted process does not have.
+    pub identity: String,
+    /// The times of the election.
+    pub lease: LeaseTimes,
 }
 
-/// Runs until `stop`.
+/// Runs until `stop`. Of several controllers one leads and writes; the others stand by, with
+/// caches that are up to date.
 ///
 /// # Errors
 /// If the kubeconfig cannot be used, the health address cannot be listened on, or a watch ends
 /// for good. An API server that is down is no error: it is waited for.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let cluster = Cluster::connect(&config.kubeconfig).await?;
-    let context = Arc::new(Context::new(cluster));
+    let caches = Caches::start(&cluster);
+    let identity = format!("{}_{}", config.identity, suffix());
+    let mut election = Election::new(&cluster, LEASE, identity, config.lease);
     let ready = {
-        let context = context.clone();
-        move || context.tenants.is_ready() && context.namespaces.is_ready()
+        let caches = caches.clone();
+        move || caches.are_ready()
     };
     let health = bulkhead_serve::serve_health(config.health, ready, std::future::pending());
-    tokio::select! {
+    let result = tokio::select! {
         () = stop => {
             tracing::info!("stopping");
             Ok(())
         }
         result = health => result.context("cannot serve health probes"),
-        result = work(&context) => result,
+        result = lead(&cluster, &caches, &mut election) => result,
+    };
+    // Whatever ran has been dropped by now, so the next leader need not wait.
+    match tokio::time::timeout(config.lease.retry, election.release()).await {
+        Ok(Err(error)) => tracing::warn!(error = error.chain(), "cannot let go of the lease"),
+        Err(_) => tracing::warn!("cannot let go of the lease in time"),
+        Ok(Ok(())) => {}
+    }
+    result
+}
+
+/// Works while this process leads, and stands by while another does.
+async fn lead(cluster: &Cluster, caches: &Caches, election: &mut Election) -> anyhow::Result<()> {
+    // Without a complete picture a tenant's namespace looks like nobody's.
+    caches.ready().await;
+    loop {
+        election.lead().await;
+        tracing::info!("leading");
+        // Made anew for each term: nothing that an earlier one remembered is trusted.
+        let context = Arc::new(Context::new(
+            cluster.fenced(election.fence()),
+            caches.clone(),
+        ));
+        tokio::select! {
+            biased;
+            why = election.hold() => {
+                tracing::warn!(why, "leading no more: nothing is written from here on");
+            }
+            result = work(&context) => return result,
+        }
     }
 }
 
-/// Feeds the queue and works on it. Ends only by an error.
+/// Feeds the queue and works on it. Ends only by an error; dropped, everything stops at once.
 async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
-    // Without a complete picture a tenant's namespace looks like nobody's.
-    context.tenants.ready().await;
-    context.namespaces.ready().await;
     tracing::info!(
         tenants = context.tenants.all().len(),
         namespaces = context.namespaces.all().len(),
@@ -77,15 +124,31 @@ async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
         workers.spawn(async move { worker(&context).await });
     }
     context.queue.add(Key::Shards);
+    // Each puts keys into the queue, for ever. What reconciles them is in [`reconcile`].
+    let feeds: Vec<(&str, BoxFuture<'_, ()>)> = vec![
+        ("of Tenants", dispatch::tenants(context).boxed()),
+        ("of Namespaces", dispatch::namespaces(context).boxed()),
+        ("of what isolates", dispatch::drift(context).boxed()),
+        (
+            "of the forwarder's shards",
+            dispatch::shards(context).boxed(),
+        ),
+        ("by the clock", dispatch::resync(context).boxed()),
+    ];
+    let (names, feeds): (Vec<&str>, Vec<BoxFuture<'_, ()>>) = feeds.into_iter().unzip();
     let ended = tokio::select! {
-        () = dispatch::tenants(context) => "of Tenants",
-        () = dispatch::namespaces(context) => "of Namespaces",
-        () = dispatch::drift(context) => "of what isolates",
-        () = dispatch::shards(context) => "of the forwarder's shards",
-        () = dispatch::resync(context) => "by the clock",
+        ((), index, _) = futures::future::select_all(feeds) => {
+            names.get(index).copied().unwrap_or_default()
+        }
         _ = workers.join_next() => "by a worker",
     };
     anyhow::bail!("the watch {ended} has ended")
+}
+
+/// Tells two lives of a process apart: a lease of the one before is not ours to write under.
+fn suffix() -> String {
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{random:016x}")
 }
 
 async fn worker(context: &Context) {

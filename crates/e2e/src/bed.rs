@@ -20,7 +20,7 @@ pub(crate) struct Bed {
     pub(crate) state: State,
     pub(crate) field: Arc<Field>,
     runtime: tokio::runtime::Runtime,
-    binary: PathBuf,
+    pub(crate) binary: PathBuf,
     /// While this connection lives the sandbox does; it ends with this process, however that ends.
     control: Mutex<Control>,
     dir: TempDir,
@@ -132,6 +132,16 @@ impl Bed {
         control
             .stop(process, true)
             .with_context(|| format!("cannot stop `{process}`"))
+    }
+
+    /// The process id of a process of the sandbox that runs.
+    pub(crate) fn pid(&self, process: &str) -> anyhow::Result<u32> {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let statuses = control.status()?;
+        let status = statuses.into_iter().find(|s| s.name == process);
+        status
+            .and_then(|s| s.pid)
+            .with_context(|| format!("`{process}` does not run"))
     }
 
     /// Starts a process of the sandbox again, and waits until it is ready.

@@ -4,6 +4,7 @@
 //! `BULKHEAD_BIN` names the binary (else it is built), `BULKHEAD_E2E_EMULATE` an older Kubernetes to
 //! behave like. Trials that stop processes run last and one by one.
 
+mod audit;
 mod bed;
 mod client;
 mod guest;

@@ -59,6 +59,10 @@ pub(super) fn controller(plane: &ControlPlane<'_>) -> Launch {
         plane.layout.identity_kubeconfig("controller").display(),
     );
     pair(&mut args, "--health", &address);
+    // Nobody waits long for the place of a controller that was killed.
+    pair(&mut args, "--lease-duration", 5);
+    pair(&mut args, "--renew-deadline", 4);
+    pair(&mut args, "--retry-period", 1);
     let health = Health {
         url: format!("http://{address}/readyz"),
         authority: None,

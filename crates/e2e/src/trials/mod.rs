@@ -5,6 +5,7 @@ mod bad_input;
 mod denials;
 mod discovery;
 mod guests;
+mod leaders;
 mod outages;
 mod restart;
 mod strays;
@@ -43,7 +44,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
 
 /// Trials that stop processes or take configurations away. One at a time.
 pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
-    let tables = [outages::TRIALS, restart::TRIALS];
+    let tables = [outages::TRIALS, restart::TRIALS, leaders::TRIALS];
     tables
         .into_iter()
         .flatten()

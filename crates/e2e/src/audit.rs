@@ -1,0 +1,65 @@
+//! What the API server wrote into its audit log.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use serde_json::Value;
+
+use crate::bed::Bed;
+use crate::client::text;
+
+/// A place in the audit log.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark(u64);
+
+/// One request that changed something, or would have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) verb: String,
+    pub(crate) resource: String,
+    pub(crate) name: String,
+    pub(crate) code: u64,
+}
+
+impl Bed {
+    /// The end of the audit log as it is now.
+    pub(crate) fn audit_mark(&self) -> anyhow::Result<Mark> {
+        Ok(Mark(std::fs::metadata(self.layout.audit_log())?.len()))
+    }
+
+    /// Everything that a user has written since, dry runs and leases aside.
+    pub(crate) fn writes_since(&self, mark: Mark, user: &str) -> anyhow::Result<Vec<Write>> {
+        let mut file = File::open(self.layout.audit_log())?;
+        file.seek(SeekFrom::Start(mark.0))?;
+        let mut log = String::new();
+        file.read_to_string(&mut log)?;
+        let entries = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(entries
+            .filter(|entry| {
+                text(entry, "/user/username") == user
+                    && !["get", "list", "watch"].contains(&text(entry, "/verb"))
+                    && text(entry, "/objectRef/resource") != "leases"
+                    && !text(entry, "/requestURI").contains("dryRun=All")
+            })
+            .map(|entry| Write {
+                verb: text(&entry, "/verb").to_owned(),
+                resource: format!(
+                    "{}/{}",
+                    text(&entry, "/objectRef/resource"),
+                    text(&entry, "/objectRef/subresource")
+                ),
+                name: format!(
+                    "{}/{}",
+                    text(&entry, "/objectRef/namespace"),
+                    text(&entry, "/objectRef/name")
+                ),
+                code: entry
+                    .pointer("/responseStatus/code")
+                    .and_then(Value::as_u64)
+                    .unwrap_or_default(),
+            })
+            .collect())
+    }
+}

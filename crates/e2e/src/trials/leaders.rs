@@ -1,0 +1,146 @@
+//! Two controllers: one leads, the other stands by, and a leader that was asleep writes nothing.
+
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use bulkhead_attack::wire::Request;
+use serde_json::{Value, json};
+
+use crate::Check;
+use crate::bed::{Bed, eventually};
+use crate::client::text;
+use crate::guest::Guest;
+
+pub(super) const TRIALS: &[(&str, Check)] = &[(
+    "leaders::of_two_controllers_one_writes_and_a_sleeper_wakes_up_deposed",
+    two,
+)];
+
+/// Who the controllers are to the API server.
+pub(super) const CONTROLLER: &str = "system:serviceaccount:bulkhead-system:controller";
+const LEASE: &str =
+    "/apis/coordination.k8s.io/v1/namespaces/bulkhead-system/leases/bulkhead-controller";
+
+/// A second controller, killed with this value.
+struct Second(Child);
+
+impl Second {
+    fn start(bed: &Bed) -> anyhow::Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let log = File::create(bed.layout.log("controller-2"))?;
+        let child = Command::new(&bed.binary)
+            .arg("controller")
+            .arg("--kubeconfig")
+            .arg(bed.layout.identity_kubeconfig("controller"))
+            .args([
+                "--health",
+                &format!("127.0.0.1:{port}"),
+                "--identity",
+                "second",
+            ])
+            .args([
+                "--lease-duration",
+                "5",
+                "--renew-deadline",
+                "4",
+                "--retry-period",
+                "1",
+            ])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start a second controller")?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn signal(pid: u32, signal: &str) -> anyhow::Result<()> {
+    let status = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status()?;
+    ensure!(status.success(), "cannot send {signal} to {pid}");
+    Ok(())
+}
+
+fn leader(bed: &Bed) -> anyhow::Result<String> {
+    let lease = bed.do_as_admin(&Request::get(LEASE))?;
+    Ok(text(&lease, "/spec/holderIdentity").to_owned())
+}
+
+fn led_by(bed: &Bed, prefix: &str) -> anyhow::Result<()> {
+    eventually(&format!("`{prefix}` leads"), || {
+        Ok(leader(bed)?.starts_with(prefix).then_some(()))
+    })
+}
+
+fn cordon(guest: &Guest<'_>, bed: &Bed, cordoned: bool) -> anyhow::Result<()> {
+    let patch = json!({"spec": {"cordoned": cordoned}});
+    bed.do_as_admin(&Request::patch(
+        guest.path(),
+        "application/merge-patch+json",
+        &patch,
+    ))?;
+    let namespace = format!("/api/v1/namespaces/{}", guest.namespace);
+    eventually("the namespace hears of it", || {
+        let object = bed.do_as_admin(&Request::get(namespace.as_str()))?;
+        let mark = object.pointer("/metadata/annotations/bulkhead.dev~1cordoned");
+        Ok((mark.is_some() == cordoned).then_some(()))
+    })
+}
+
+fn two(bed: &Bed) -> anyhow::Result<()> {
+    led_by(bed, "controller_")?;
+    let guest = Guest::arrive(bed, "e2e-leaders", &json!({}))?;
+    let first = bed.pid("controller")?;
+    let mut second = Second::start(bed)?;
+    let log = bed.layout.log("controller-2");
+    eventually("the second stands by", || {
+        Ok(std::fs::read_to_string(&log)?
+            .contains("standing by")
+            .then_some(()))
+    })?;
+    signal(first, "-STOP")?;
+    let result = led_by(bed, "second_").and_then(|()| cordon(&guest, bed, true));
+    // The sleeper missed all that, and has a queue, connections and a lease that is another's.
+    std::thread::sleep(Duration::from_secs(1));
+    let mark = bed.audit_mark()?;
+    signal(first, "-CONT")?;
+    result?;
+    let log = bed.layout.log("controller");
+    eventually("the first notices", || {
+        Ok(std::fs::read_to_string(&log)?
+            .contains("leading no more")
+            .then_some(()))
+    })?;
+    std::thread::sleep(Duration::from_secs(2));
+    let writes = bed.writes_since(mark, CONTROLLER)?;
+    ensure!(
+        writes.is_empty(),
+        "two wrote, or one needlessly: {writes:?}"
+    );
+    ensure!(leader(bed)?.starts_with("second_"), "{}", leader(bed)?);
+    // Asked to end, the second lets go, and the first need not wait for the lease to run out.
+    signal(second.0.id(), "-TERM")?;
+    let ended = second.0.wait()?;
+    ensure!(ended.success(), "the second controller ended with {ended}");
+    let lease: Value = bed.do_as_admin(&Request::get(LEASE))?;
+    ensure!(
+        !text(&lease, "/spec/holderIdentity").starts_with("second_"),
+        "{lease}"
+    );
+    led_by(bed, "controller_")?;
+    cordon(&guest, bed, false)?;
+    guest.leave()
+}
