@@ -1,7 +1,7 @@
 //! LedgerEntry: its CustomResourceDefinition, and the way between the wire and
 //! [`bulkhead_model::LedgerEntry`].
 
-use bulkhead_model::view::Fields;
+use crate::Fields;
 use bulkhead_model::{ClaimKind, FieldPath, Holder, LedgerEntry, TenantName, Uid, labels};
 use serde_json::{Map, Value, json};
 

@@ -13,6 +13,9 @@ mod parse;
 mod quantity;
 mod status;
 
+/// The fields of an object as it is stored.
+pub(crate) type Fields<'a> = bulkhead_model::view::Fields<'a, serde_json::Value>;
+
 pub use crd::crds;
 pub use error::FieldError;
 pub use ledger::{LEDGER_KIND, entry_object, parse_entry};

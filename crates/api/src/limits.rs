@@ -1,9 +1,9 @@
 //! `spec.resources.limitRange`: what a LimitRange's `spec` may hold.
 
 use bulkhead_model::FieldPath;
-use bulkhead_model::view::Fields;
 use serde_json::{Value, json};
 
+use crate::Fields;
 use crate::error::Errors;
 use crate::parse::{known, list, object};
 use crate::quantity::nanos;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use bulkhead_model::tenant::CustomRole;
-use bulkhead_model::view::Fields;
 use bulkhead_model::{
     Capability, FieldPath, Member, NetworkIsolation, PodSecurity, Prefix, Profile, Role, RoleName,
     ServiceAccountRef, Subject, Tenant, TenantName, Tier, Uid,
 };
 use serde_json::Value;
 
+use crate::Fields;
 use crate::error::{Errors, FieldError};
 use crate::limits::{default_limits, parse_limits};
 use crate::{API_VERSION, KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};

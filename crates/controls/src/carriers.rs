@@ -1,9 +1,9 @@
 //! Where pods, Services and claims stand: the one table that says which requests are judged, and
 //! which webhook configurations bring them to us. A kind that is missing here is refused.
 
+use bulkhead_model::Json;
 use bulkhead_model::view::Pod;
 use bulkhead_model::{AdmissionRequest, FieldPath, Gvr};
-use serde_json::Value;
 
 use crate::claim::Claim;
 use crate::service::Service;
@@ -112,7 +112,7 @@ pub fn covers(resource: &Gvr, subresource: Option<&str>) -> bool {
 }
 
 /// The carrier that a request is about.
-pub(crate) fn of(request: &AdmissionRequest) -> Option<&'static Carrier> {
+pub(crate) fn of(request: &AdmissionRequest<'_>) -> Option<&'static Carrier> {
     CARRIERS.iter().find(|carrier| {
         carrier.serves(&request.resource, request.sub_resource.as_deref())
             && carrier.group == request.kind.group
@@ -138,7 +138,7 @@ impl Carrier {
     }
 
     /// Every pod of an object of this kind.
-    pub(crate) fn pods<'a>(&self, object: &'a Value) -> impl Iterator<Item = Pod<'a>> {
+    pub(crate) fn pods<'a>(&self, object: &'a Json<'a>) -> impl Iterator<Item = Pod<'a>> {
         self.holds.iter().filter_map(move |held| match *held {
             Holds::Pod => Pod::find(object, ""),
             Holds::Template(at) => Pod::find(object, at),
@@ -147,13 +147,13 @@ impl Carrier {
     }
 
     /// Every Service of an object of this kind.
-    pub(crate) fn services<'a>(&self, object: &'a Value) -> impl Iterator<Item = Service<'a>> {
+    pub(crate) fn services<'a>(&self, object: &'a Json<'a>) -> impl Iterator<Item = Service<'a>> {
         let found = self.holds.contains(&Holds::Service);
         found.then(|| Service::of(object)).into_iter()
     }
 
     /// Every claim of an object of this kind, those that its pods' volumes carry among them.
-    pub(crate) fn claims<'a>(&self, object: &'a Value) -> impl Iterator<Item = Claim<'a>> {
+    pub(crate) fn claims<'a>(&self, object: &'a Json<'a>) -> impl Iterator<Item = Claim<'a>> {
         let own = self
             .holds
             .contains(&Holds::Claim)
@@ -170,7 +170,10 @@ impl Carrier {
 }
 
 /// What stands at a dotted path, and the path.
-pub(crate) fn at<'a>(object: &'a Value, dotted: &'static str) -> (Option<&'a Value>, FieldPath) {
+pub(crate) fn at<'a>(
+    object: &'a Json<'a>,
+    dotted: &'static str,
+) -> (Option<&'a Json<'a>>, FieldPath) {
     let value = dotted
         .split('.')
         .filter(|s| !s.is_empty())

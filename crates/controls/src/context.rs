@@ -1,7 +1,6 @@
 //! What a rule may ask, and where it puts what it finds.
 
-use bulkhead_model::{FieldPath, Finding, Operation, Profile, TenantRules, UserInfo};
-use serde_json::Value;
+use bulkhead_model::{FieldPath, Finding, Json, Operation, Profile, TenantRules, UserInfo};
 
 use crate::facts::Facts;
 
@@ -19,7 +18,7 @@ pub struct Context<'a> {
     /// Who asks.
     pub user: &'a UserInfo,
     /// The object as it was; none on CREATE.
-    pub old: Option<&'a Value>,
+    pub old: Option<&'a Json<'a>>,
 }
 
 impl Context<'_> {
@@ -70,7 +69,7 @@ const SHOWN: usize = 64;
 
 /// A value of the manifest as a finding shows it: JSON in backticks, cut if it is long. Control
 /// characters come out escaped, so that nobody's terminal obeys them.
-pub(crate) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Json<'_>) -> String {
     let text = value.to_string();
     if text.chars().count() <= SHOWN {
         return format!("`{text}`");
@@ -80,7 +79,7 @@ pub(crate) fn shown(value: &Value) -> String {
 }
 
 /// `is VALUE`, for the values that need no more words.
-pub(crate) fn is(value: &Value) -> String {
+pub(crate) fn is(value: &Json<'_>) -> String {
     format!("is {}", shown(value))
 }
 
@@ -92,9 +91,9 @@ mod tests {
 
     #[test]
     fn a_shown_value_is_short_and_obeyed_by_no_terminal() {
-        assert_eq!(is(&json!(true)), "is `true`");
-        assert_eq!(shown(&json!("\u{1b}[2J\n")), r#"`"\u001b[2J\n"`"#);
-        let long = shown(&json!("ä".repeat(1000)));
+        assert_eq!(is(&json!(true).into()), "is `true`");
+        assert_eq!(shown(&json!("\u{1b}[2J\n").into()), r#"`"\u001b[2J\n"`"#);
+        let long = shown(&json!("ä".repeat(1000)).into());
         assert_eq!(long.chars().count(), SHOWN + 3);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use bulkhead_model::Json;
 
 /// An object that a rule wants to see.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,7 @@ pub enum Fact<T> {
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// None for an object that could not be read.
-    objects: BTreeMap<ObjectKey, Option<Option<Value>>>,
+    objects: BTreeMap<ObjectKey, Option<Option<Json<'static>>>>,
     /// Whether somebody behind us looks up what is missing.
     later: bool,
 }
@@ -55,7 +55,7 @@ impl Facts {
     };
 
     /// Notes an object as it is in the cluster; `None` if there is none of that name.
-    pub fn learn(&mut self, key: ObjectKey, object: Option<Value>) {
+    pub fn learn(&mut self, key: ObjectKey, object: Option<Json<'static>>) {
         self.objects.insert(key, Some(object));
     }
 
@@ -66,7 +66,7 @@ impl Facts {
 
     /// An object of the cluster, or that there is none of that name.
     #[must_use]
-    pub fn object(&self, key: &ObjectKey) -> Fact<Option<&Value>> {
+    pub fn object(&self, key: &ObjectKey) -> Fact<Option<&Json<'static>>> {
         match self.objects.get(key) {
             Some(Some(object)) => Fact::Known(object.as_ref()),
             Some(None) => Fact::Unknown,
@@ -121,10 +121,13 @@ mod tests {
     #[test]
     fn absent_unread_and_left_to_others_are_three_things() {
         let mut facts = Facts::default();
-        facts.learn(key("there"), Some(json!({})));
+        facts.learn(key("there"), Some(json!({}).into()));
         facts.learn(key("gone"), None);
         facts.fail(key("unread"));
-        assert_eq!(facts.object(&key("there")), Fact::Known(Some(&json!({}))));
+        assert_eq!(
+            facts.object(&key("there")),
+            Fact::Known(Some(&json!({}).into()))
+        );
         assert_eq!(facts.object(&key("gone")), Fact::Known(None));
         assert_eq!(facts.object(&key("unread")), Fact::Unknown);
         assert_eq!(facts.object(&key("never-asked-for")), Fact::Unknown);

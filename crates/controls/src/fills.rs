@@ -1,15 +1,16 @@
 //! Mending: safe values for fields that nobody has set. A value that somebody wrote stays, so a
 //! mend can only ever add.
 
+use bulkhead_model::json::Object;
 use bulkhead_model::view::{Container, ContainerKind, Fields, Pod};
-use bulkhead_model::{FieldPath, Segment};
-use serde_json::{Map, Value, json};
+use bulkhead_model::{FieldPath, Json, Segment};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 /// Collects the safe values that a pod lacks.
 #[derive(Debug)]
 pub struct Fills<'a> {
     reach: Reach<'a>,
-    list: Vec<(FieldPath, Value)>,
+    list: Vec<(FieldPath, Json<'static>)>,
 }
 
 /// What of the pod may still be changed.
@@ -18,7 +19,7 @@ pub(crate) enum Reach<'a> {
     /// A pod that is being made, or the template of one.
     Whole,
     /// A pod that runs: only the ephemeral containers that the old pod does not have.
-    NewEphemeral { old: Option<&'a Value> },
+    NewEphemeral { old: Option<&'a Json<'a>> },
 }
 
 impl<'a> Fills<'a> {
@@ -40,13 +41,19 @@ impl<'a> Fills<'a> {
     }
 
     /// Sets a field, if it is unset.
-    pub fn set(&mut self, path: FieldPath, value: Value) {
-        self.list.push((path, value));
+    pub fn set(&mut self, path: FieldPath, value: impl Into<Json<'static>>) {
+        self.list.push((path, value.into()));
     }
 
     /// Sets a key of the security context where some container has neither a value of its own
     /// nor one of its pod: in the pod where that can still be changed, else in the container.
-    pub fn set_for_all(&mut self, pod: &Pod<'_>, key: &'static str, value: &Value) {
+    pub fn set_for_all(
+        &mut self,
+        pod: &Pod<'_>,
+        key: &'static str,
+        value: impl Into<Json<'static>>,
+    ) {
+        let value: Json<'static> = value.into();
         let lacking: Vec<Container<'_>> = self
             .containers(pod)
             .filter(|c| c.effective(key).is_none())
@@ -63,13 +70,33 @@ impl<'a> Fills<'a> {
     }
 
     /// The fields that were set, and their values.
-    pub(crate) fn into_list(self) -> Vec<(FieldPath, Value)> {
+    pub(crate) fn into_list(self) -> Vec<(FieldPath, Json<'static>)> {
         self.list
     }
 }
 
-/// Puts values in, and says what was done as operations of a JSON patch (RFC 6902).
-pub(crate) fn apply(list: Vec<(FieldPath, Value)>, object: &mut Value) -> Vec<Value> {
+/// A value that was added to an object: the operation `add` of a JSON patch (RFC 6902), as which
+/// it serialises.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Addition {
+    /// Where, as a JSON pointer.
+    pub path: String,
+    /// What.
+    pub value: Json<'static>,
+}
+
+impl Serialize for Addition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut operation = serializer.serialize_struct("Addition", 3)?;
+        operation.serialize_field("op", "add")?;
+        operation.serialize_field("path", &self.path)?;
+        operation.serialize_field("value", &self.value)?;
+        operation.end()
+    }
+}
+
+/// Puts values in, and says what was done.
+pub(crate) fn apply(list: Vec<(FieldPath, Json<'static>)>, object: &mut Json<'_>) -> Vec<Addition> {
     list.into_iter()
         .filter_map(|(path, value)| fill(object, &path, value))
         .collect()
@@ -93,23 +120,23 @@ impl Reach<'_> {
 }
 
 /// Whether the API server reads a list as unset. It drops empty ones, so they are no choice.
-pub(crate) fn unset_list(value: Option<&Value>) -> bool {
+pub(crate) fn unset_list(value: Option<&Json<'_>>) -> bool {
     match value {
-        None | Some(Value::Null) => true,
-        Some(value) => value.as_array().is_some_and(Vec::is_empty),
+        None | Some(Json::Null) => true,
+        Some(value) => value.as_array().is_some_and(<[_]>::is_empty),
     }
 }
 
 /// Sets one field if it is unset, making the objects on the way. Where something on the way is no
 /// object nothing happens: what has that shape is refused anyway.
-fn fill(object: &mut Value, path: &FieldPath, value: Value) -> Option<Value> {
+fn fill(object: &mut Json<'_>, path: &FieldPath, value: Json<'static>) -> Option<Addition> {
     let (mut at, mut pointer) = (object, String::new());
     let mut steps = path.segments().iter();
     while let Some(step) = steps.next() {
         match step {
             Segment::Index(index) => {
                 pointer.push_str(&format!("/{index}"));
-                at = at.get_mut(*index)?;
+                at = at.element_mut(*index)?;
             }
             Segment::Key(key) => {
                 pointer.push('/');
@@ -117,12 +144,15 @@ fn fill(object: &mut Value, path: &FieldPath, value: Value) -> Option<Value> {
                 let map = at.as_object_mut()?;
                 let found = map.get(key.as_ref());
                 let last = steps.as_slice().is_empty();
-                let missing = matches!(found, None | Some(Value::Null))
+                let missing = matches!(found, None | Some(Json::Null))
                     || (last && value.is_array() && unset_list(found));
                 if missing {
                     let value = nest(steps.as_slice(), value)?;
                     map.insert(key.to_string(), value.clone());
-                    return Some(json!({"op": "add", "path": pointer, "value": value}));
+                    return Some(Addition {
+                        path: pointer,
+                        value,
+                    });
                 }
                 at = map.get_mut(key.as_ref())?;
             }
@@ -132,23 +162,30 @@ fn fill(object: &mut Value, path: &FieldPath, value: Value) -> Option<Value> {
 }
 
 /// A value inside new objects, one for each step; lists are never made.
-fn nest(steps: &[Segment], value: Value) -> Option<Value> {
+fn nest(steps: &[Segment], value: Json<'static>) -> Option<Json<'static>> {
     steps
         .iter()
         .rev()
         .try_fold(value, |inner, step| match step {
-            Segment::Key(key) => Some(Value::Object(Map::from_iter([(key.to_string(), inner)]))),
+            Segment::Key(key) => {
+                let mut object = Object::default();
+                object.insert(key.to_string(), inner);
+                Some(Json::Object(object))
+            }
             Segment::Index(_) => None,
         })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn check(object: Value, value: Value, expect: Option<(Value, Value)>) {
-        let mut filled = object.clone();
-        let operation = fill(&mut filled, &FieldPath::of("a.b"), value);
+        let mut filled = Json::from(object.clone());
+        let operation = fill(&mut filled, &FieldPath::of("a.b"), value.into())
+            .map(|addition| serde_json::to_value(addition).unwrap());
         let (expect, expected_operation) = match expect {
             Some((added, value)) => {
                 let mut expect = object.clone();
@@ -164,7 +201,10 @@ mod tests {
             }
             None => (object, None),
         };
-        assert_eq!((filled, operation), (expect, expected_operation));
+        assert_eq!(
+            (Value::from(filled), operation),
+            (expect, expected_operation)
+        );
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! The two verbs of admission.
 
 use bulkhead_model::view::Pod;
-use bulkhead_model::{AdmissionRequest, FieldPath, Finding, Gvk, Operation, TenantRules};
-use serde_json::Value;
+use bulkhead_model::{AdmissionRequest, FieldPath, Finding, Gvk, Json, Operation, TenantRules};
 
 use crate::carriers::{self, Carrier};
 use crate::context::{Context, Findings};
 use crate::control::{Mend, Rule};
 use crate::facts::Facts;
-use crate::fills::{Fills, Reach, apply};
+use crate::fills::{Addition, Fills, Reach, apply};
 use crate::object::Object;
 use crate::pod::runs_on_linux;
 use crate::registry::REGISTRY;
@@ -74,7 +73,7 @@ fn tail(name: Option<&str>) -> String {
 /// # Errors
 /// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.
 pub fn judge(
-    request: &AdmissionRequest,
+    request: &AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
 ) -> Result<Vec<Finding>, Unjudged> {
@@ -94,10 +93,10 @@ pub fn judge(
 /// # Errors
 /// As [`judge`]; the object may have been mended nevertheless.
 pub fn mend_and_judge(
-    request: &mut AdmissionRequest,
+    request: &mut AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
-) -> Result<(Vec<Value>, Vec<Finding>), Unjudged> {
+) -> Result<(Vec<Addition>, Vec<Finding>), Unjudged> {
     let (carrier, object) = in_shape(request)?;
     let operations = match reach(carrier, request) {
         Some(reach) => {
@@ -113,7 +112,9 @@ pub fn mend_and_judge(
 }
 
 /// What carries pods, Services or claims in the request, and the object, if it has the shape of one.
-pub(crate) fn in_shape(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unjudged> {
+pub(crate) fn in_shape<'r, 'a>(
+    request: &'r AdmissionRequest<'a>,
+) -> Result<(&'static Carrier, &'r Json<'a>), Unjudged> {
     let (carrier, sent) = covered(request)?;
     shape::check(carrier, sent).map_err(
         |Misfit {
@@ -132,7 +133,7 @@ pub(crate) fn in_shape(request: &AdmissionRequest) -> Result<(&'static Carrier, 
 }
 
 pub(crate) fn context<'a>(
-    request: &'a AdmissionRequest,
+    request: &'a AdmissionRequest<'_>,
     rules: &'a TenantRules,
     facts: &'a Facts,
 ) -> Context<'a> {
@@ -148,8 +149,8 @@ pub(crate) fn context<'a>(
 
 fn findings(
     carrier: &Carrier,
-    object: &Value,
-    request: &AdmissionRequest,
+    object: &Json<'_>,
+    request: &AdmissionRequest<'_>,
     context: &Context<'_>,
 ) -> Vec<Finding> {
     let mut findings = Findings::default();
@@ -189,14 +190,18 @@ fn findings(
 /// whole on CREATE, and the ephemeral containers that an UPDATE of `pods/ephemeralcontainers`
 /// adds. Templates stay as their authors keep them.
 #[must_use]
-pub fn mend(request: &AdmissionRequest, rules: &TenantRules, facts: &Facts) -> Option<Value> {
+pub fn mend<'a>(
+    request: &AdmissionRequest<'a>,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Option<Json<'a>> {
     let (carrier, object) = covered(request).ok()?;
     let context = context(request, rules, facts);
     mended(carrier, object, reach(carrier, request)?, &context)
 }
 
 /// What of the request's object may be mended; none if nothing.
-fn reach<'a>(carrier: &Carrier, request: &'a AdmissionRequest) -> Option<Reach<'a>> {
+fn reach<'a>(carrier: &Carrier, request: &'a AdmissionRequest<'_>) -> Option<Reach<'a>> {
     let subresource = request
         .sub_resource
         .as_deref()
@@ -211,7 +216,9 @@ fn reach<'a>(carrier: &Carrier, request: &'a AdmissionRequest) -> Option<Reach<'
     }
 }
 
-fn covered(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unjudged> {
+fn covered<'r, 'a>(
+    request: &'r AdmissionRequest<'a>,
+) -> Result<(&'static Carrier, &'r Json<'a>), Unjudged> {
     let carrier = carriers::of(request).ok_or_else(|| Unjudged::UnknownKind {
         kind: request.kind.clone(),
         subresource: request.sub_resource.clone(),
@@ -223,12 +230,12 @@ fn covered(request: &AdmissionRequest) -> Result<(&'static Carrier, &Value), Unj
     Ok((carrier, object.ok_or(Unjudged::NoObject)?))
 }
 
-fn mended(
+fn mended<'a>(
     carrier: &Carrier,
-    object: &Value,
+    object: &Json<'a>,
     reach: Reach<'_>,
     context: &Context<'_>,
-) -> Option<Value> {
+) -> Option<Json<'a>> {
     let fills = fills(carrier, object, reach, context);
     if fills.is_empty() {
         return None;
@@ -240,10 +247,10 @@ fn mended(
 
 fn fills(
     carrier: &Carrier,
-    object: &Value,
+    object: &Json<'_>,
     reach: Reach<'_>,
     context: &Context<'_>,
-) -> Vec<(FieldPath, Value)> {
+) -> Vec<(FieldPath, Json<'static>)> {
     let mut fills = Fills::new(reach);
     for pod in carrier.pods(object) {
         fill(&pod, context, &mut fills);

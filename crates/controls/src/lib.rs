@@ -30,7 +30,7 @@ pub use control::{Control, Mend, Rule, Section, Severity};
 pub use denial::denial;
 pub use docs::{Language, docs, explain};
 pub use facts::{Fact, Facts, ObjectKey, Wanted};
-pub use fills::Fills;
+pub use fills::{Addition, Fills};
 pub use judge::{Unjudged, judge, mend, mend_and_judge};
 pub use lookups::{LOOKUPS, Lookup, needed};
 pub use profiles::Profiles;

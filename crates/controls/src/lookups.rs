@@ -32,14 +32,18 @@ pub static LOOKUPS: &[Lookup] = &[];
 /// answers until it wants nothing more, which takes as many rounds as the longest way from object to
 /// object. Empty for what cannot be judged anyway.
 #[must_use]
-pub fn needed(request: &AdmissionRequest, rules: &TenantRules, facts: &Facts) -> Vec<ObjectKey> {
+pub fn needed(
+    request: &AdmissionRequest<'_>,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Vec<ObjectKey> {
     needed_by(LOOKUPS, request, rules, facts)
 }
 
 /// Mends name no objects, so the object is looked at as it was sent.
 fn needed_by(
     lookups: &[Lookup],
-    request: &AdmissionRequest,
+    request: &AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
 ) -> Vec<ObjectKey> {
@@ -119,7 +123,7 @@ mod tests {
         let rules: TenantRules =
             serde_json::from_value(json!({"tenant": "acme", "uid": "u-1", "profile": "Strict"}))
                 .unwrap();
-        let request: AdmissionRequest = serde_json::from_value(json!({
+        let request: AdmissionRequest<'_> = serde_json::from_value(json!({
             "uid": "1", "operation": "CREATE", "namespace": "acme-dev",
             "kind": {"version": "v1", "kind": "Pod"},
             "resource": {"version": "v1", "resource": "pods"},
@@ -134,14 +138,17 @@ mod tests {
         let wants = |facts: &Facts| needed_by(&[Lookup::Pod(behind)], &request, &rules, facts);
         let mut facts = Facts::default();
         assert_eq!(wants(&facts), [claim("data"), claim("gone")]);
-        facts.learn(claim("data"), Some(json!({"spec": {"volumeName": "pv-1"}})));
+        facts.learn(
+            claim("data"),
+            Some(json!({"spec": {"volumeName": "pv-1"}}).into()),
+        );
         facts.learn(claim("gone"), None);
         assert_eq!(wants(&facts), [volume("pv-1")]);
         facts.fail(volume("pv-1"));
         assert_eq!(wants(&facts), []);
 
         let odd = AdmissionRequest {
-            object: Some(json!({"spec": {"volumes": {}}})),
+            object: Some(json!({"spec": {"volumes": {}}}).into()),
             ..request
         };
         assert_eq!(

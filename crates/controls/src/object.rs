@@ -1,18 +1,18 @@
 //! Any object at all, for the rules that are about a kind of their own or about metadata.
 
+use bulkhead_model::Json;
 use bulkhead_model::view::Fields;
-use serde_json::Value;
 
 /// An object, as it was sent, and what it was sent as.
 #[derive(Debug, Clone, Copy)]
 pub struct Object<'a> {
     group: &'a str,
     resource: &'a str,
-    value: &'a Value,
+    value: &'a Json<'a>,
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn new(group: &'a str, resource: &'a str, value: &'a Value) -> Self {
+    pub(crate) fn new(group: &'a str, resource: &'a str, value: &'a Json<'a>) -> Self {
         Self {
             group,
             resource,

@@ -2,7 +2,7 @@
 //! another shape than Kubernetes' own must be refused before any rule looks at it.
 
 use bulkhead_model::FieldPath;
-use serde_json::Value;
+use bulkhead_model::Json;
 
 use crate::carriers::{self, Carrier, Holds};
 
@@ -70,7 +70,7 @@ pub(crate) struct Misfit {
 }
 
 /// Checks everything that the carrier holds.
-pub(crate) fn check(carrier: &Carrier, object: &Value) -> Result<(), Misfit> {
+pub(crate) fn check(carrier: &Carrier, object: &Json<'_>) -> Result<(), Misfit> {
     carrier.holds.iter().try_for_each(|held| match *held {
         Holds::Pod => whole(object, "", &POD),
         Holds::Template(at) => whole(object, at, &POD),
@@ -87,7 +87,7 @@ pub(crate) fn check(carrier: &Carrier, object: &Value) -> Result<(), Misfit> {
 }
 
 /// What is judged must be there, and have a spec.
-fn whole(object: &Value, at: &'static str, shape: &Shape) -> Result<(), Misfit> {
+fn whole(object: &Json<'_>, at: &'static str, shape: &Shape) -> Result<(), Misfit> {
     let (value, path) = carriers::at(object, at);
     let missing = |path| {
         Err(Misfit {
@@ -101,7 +101,7 @@ fn whole(object: &Value, at: &'static str, shape: &Shape) -> Result<(), Misfit> 
     };
     fits(value, shape).map_err(|wrong| wrong.below(path.clone()))?;
     match value.get("spec") {
-        None | Some(Value::Null) => missing(path.then("spec")),
+        None | Some(Json::Null) => missing(path.then("spec")),
         Some(_) => Ok(()),
     }
 }
@@ -147,7 +147,7 @@ impl Wrong {
     }
 }
 
-fn fits(value: &Value, shape: &Shape) -> Result<(), Wrong> {
+fn fits(value: &Json<'_>, shape: &Shape) -> Result<(), Wrong> {
     match shape {
         Anything => Ok(()),
         List(element) => {
@@ -160,8 +160,8 @@ fn fits(value: &Value, shape: &Shape) -> Result<(), Wrong> {
             let object = value.as_object().ok_or_else(|| Wrong::new("object"))?;
             fields
                 .iter()
-                .try_for_each(|(key, shape)| match object.get(*key) {
-                    None | Some(Value::Null) => Ok(()),
+                .try_for_each(|(key, shape)| match object.get(key) {
+                    None | Some(Json::Null) => Ok(()),
                     Some(value) => fits(value, shape).map_err(|wrong| wrong.under(Step::Key(key))),
                 })
         }

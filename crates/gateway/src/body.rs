@@ -99,6 +99,7 @@ pub(crate) fn parse(content_type: Option<&str>, bytes: &[u8], verb: Verb) -> Res
 
 fn from_json(bytes: &[u8]) -> Result<Value, Denial> {
     json::parse(bytes)
+        .map(Value::from)
         .map_err(|error| Denial::bad_request(format!("the body is no JSON that is taken: {error}")))
 }
 

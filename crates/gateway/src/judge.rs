@@ -53,7 +53,7 @@ pub(crate) fn early(
 
 /// The request as the webhook would see it; none if the controls do not look at it, or cannot
 /// without the object as it was.
-fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest, Gvr)> {
+fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest<'_>, Gvr)> {
     let Path::Resource(resource) = request.request().path() else {
         return None;
     };
@@ -107,7 +107,7 @@ fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest, Gvr)> {
         namespace: request.namespace().map(ToString::to_string),
         operation,
         user_info: UserInfo::default(),
-        object: Some(object.clone()),
+        object: Some(object.into()),
         old_object: None,
         dry_run: false,
     };

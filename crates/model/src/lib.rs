@@ -19,6 +19,7 @@ pub mod view;
 pub use admission::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
 pub use classes::{ClassList, ClassPattern, PatternError};
 pub use finding::{FieldPath, Finding, Segment};
+pub use json::Json;
 pub use ledger::{ClaimKind, Holder, LedgerEntry, entry_name};
 pub use names::{
     ClassName, NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser,

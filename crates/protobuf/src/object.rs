@@ -161,7 +161,7 @@ impl<'t> Decoder<'t> {
                 };
                 let raw = raw.bytes()?;
                 self.charge(raw.len() / 8)?;
-                Ok(bulkhead_model::json::parse(raw)?)
+                Ok(bulkhead_model::json::parse(raw)?.into())
             }
             Kind::StringList => self.string_list(payload.bytes()?),
             Kind::Message(name) => {

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bulkhead_controls::Addition;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ pub(crate) enum Answer {
     /// Let it in.
     Allowed,
     /// Let it in with these operations (RFC 6902) done to the object.
-    Patched(Vec<Value>),
+    Patched(Vec<Addition>),
     /// Keep it out.
     Denied(Denial),
 }

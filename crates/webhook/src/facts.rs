@@ -30,7 +30,7 @@ pub const READABLE: &[(&str, &str, &str, &str)] = &[
 /// read in time, or at all, is [`bulkhead_controls::Fact::Unknown`].
 pub(crate) async fn look_up(
     cluster: Option<&Cluster>,
-    request: &AdmissionRequest,
+    request: &AdmissionRequest<'_>,
     rules: &TenantRules,
 ) -> Facts {
     let mut facts = Facts::default();
@@ -57,7 +57,7 @@ pub(crate) async fn look_up(
         }
         while let Some(read) = reads.join_next().await {
             match read {
-                Ok((key, _, Ok(Ok(object)))) => facts.learn(key, object),
+                Ok((key, _, Ok(Ok(object)))) => facts.learn(key, object.map(Into::into)),
                 Ok((key, reference, Ok(Err(error)))) => {
                     tracing::error!(object = %reference, error = %error.chain(), "cannot look an object up");
                     facts.fail(key);

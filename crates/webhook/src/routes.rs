@@ -1,9 +1,9 @@
 //! From an HTTP request to an answer.
 
 use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
-use bulkhead_controls::{Facts, Unjudged};
+use bulkhead_controls::{Addition, Facts, Unjudged};
 use bulkhead_model::admission::parse_review;
-use bulkhead_model::{AdmissionRequest, Finding, Operation, TenantRules, labels};
+use bulkhead_model::{AdmissionRequest, Finding, Json, Operation, TenantRules, labels};
 use bulkhead_serve::{Body, BoxError, full, probe, read_body, text};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -127,7 +127,7 @@ impl Webhook {
         }
     }
 
-    async fn answer(&self, route: Route, request: &mut AdmissionRequest) -> Answer {
+    async fn answer(&self, route: Route, request: &mut AdmissionRequest<'_>) -> Answer {
         if matches!(route, Route::Tenants) {
             return tenants::check(request, &self.tenants);
         }
@@ -158,7 +158,7 @@ impl Webhook {
 /// Mends, and already judges the result: Pod Security Admission stands between this phase and
 /// that of validation, and its words would name neither control nor mend. What other webhooks
 /// change afterwards is judged in that phase, and so is what only a look at the cluster can tell.
-fn mend(request: &mut AdmissionRequest, rules: &TenantRules) -> Answer {
+fn mend(request: &mut AdmissionRequest<'_>, rules: &TenantRules) -> Answer {
     match bulkhead_controls::mend_and_judge(request, rules, Facts::NONE) {
         Ok((mut operations, findings)) if findings.is_empty() => {
             operations.extend(stamp(request, rules));
@@ -172,10 +172,10 @@ fn mend(request: &mut AdmissionRequest, rules: &TenantRules) -> Answer {
     }
 }
 
-/// The operation that labels a new object with its tenant. A label of that key that is there
+/// What labels a new object with its tenant. A label of that key that is there
 /// already stays: a pod whose labels differ from its template's would be made again and again,
 /// and nothing is decided by an object's own label.
-fn stamp(request: &AdmissionRequest, rules: &TenantRules) -> Option<Value> {
+fn stamp(request: &AdmissionRequest<'_>, rules: &TenantRules) -> Option<Addition> {
     let whole = request.sub_resource.as_deref().is_none_or(str::is_empty);
     if request.operation != Operation::Create || !whole {
         return None;
@@ -183,13 +183,14 @@ fn stamp(request: &AdmissionRequest, rules: &TenantRules) -> Option<Value> {
     let metadata = request.object.as_ref()?.get("metadata")?.as_object()?;
     let tenant = rules.tenant.as_str();
     match metadata.get("labels") {
-        None | Some(Value::Null) => Some(
-            json!({"op": "add", "path": "/metadata/labels", "value": {labels::TENANT: tenant}}),
-        ),
-        Some(Value::Object(present)) if !present.contains_key(labels::TENANT) => {
-            let path = format!("/metadata/labels/{}", labels::TENANT.replace('/', "~1"));
-            Some(json!({"op": "add", "path": path, "value": tenant}))
-        }
+        None | Some(Json::Null) => Some(Addition {
+            path: "/metadata/labels".to_owned(),
+            value: json!({labels::TENANT: tenant}).into(),
+        }),
+        Some(Json::Object(present)) if !present.contains_key(labels::TENANT) => Some(Addition {
+            path: format!("/metadata/labels/{}", labels::TENANT.replace('/', "~1")),
+            value: json!(tenant).into(),
+        }),
         Some(_) => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::answer::{Answer, Denial};
 ///
 /// Two Tenants that are made in the same moment may both pass for want of knowing each other;
 /// the controller serves the older one alone then.
-pub(crate) fn check(request: &AdmissionRequest, tenants: &TenantCache) -> Answer {
+pub(crate) fn check(request: &AdmissionRequest<'_>, tenants: &TenantCache) -> Answer {
     if request.resource.group != bulkhead_model::labels::GROUP
         || request.resource.resource != "tenants"
     {
@@ -29,7 +29,7 @@ pub(crate) fn check(request: &AdmissionRequest, tenants: &TenantCache) -> Answer
     if !tenants.is_ready() {
         return refuse("the other Tenants are not known yet, try again shortly".to_owned());
     }
-    let errors = match parse_tenant(object) {
+    let errors = match parse_tenant(&object.into()) {
         Err(errors) => errors,
         Ok(tenant) => {
             let others = tenants.tenants();

@@ -1,8 +1,8 @@
 //! PersistentVolumeClaims: in their own right, in a StatefulSet's templates, in a pod's volumes.
 
 use bulkhead_model::FieldPath;
+use bulkhead_model::Json;
 use bulkhead_model::view::{Fields, Volume};
-use serde_json::Value;
 
 use crate::carriers;
 
@@ -11,7 +11,7 @@ pub(crate) mod volume_preclaimed;
 /// A claim, or the template of one.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    value: &'a Value,
+    value: &'a Json<'a>,
     place: Place<'a>,
 }
 
@@ -23,15 +23,15 @@ enum Place<'a> {
 }
 
 impl<'a> Claim<'a> {
-    pub(crate) fn of(object: &'a Value) -> Self {
+    pub(crate) fn of(object: &'a Json<'a>) -> Self {
         Self {
             value: object,
             place: Place::Whole,
         }
     }
 
-    pub(crate) fn templates(object: &'a Value, at: &'static str) -> impl Iterator<Item = Self> {
-        let list = carriers::at(object, at).0.and_then(Value::as_array);
+    pub(crate) fn templates(object: &'a Json<'a>, at: &'static str) -> impl Iterator<Item = Self> {
+        let list = carriers::at(object, at).0.and_then(Json::as_array);
         list.into_iter()
             .flatten()
             .enumerate()

@@ -1,8 +1,8 @@
 //! A claim that picks its volume, rather than being given one, picks another tenant's.
 
+use bulkhead_model::Json;
 use bulkhead_model::Operation;
 use bulkhead_model::view::Fields;
-use serde_json::Value;
 
 use super::Claim;
 use crate::context::{Context, Findings, is, shown};
@@ -57,7 +57,7 @@ fn check(claim: &Claim<'_>, context: &Context<'_>, findings: &mut Findings) {
 
 /// Whether the cluster chose the volume: the claim had it before, or the binder sets it now. The
 /// API server takes a name once from anybody who may update a claim.
-fn bound(claim: &Claim<'_>, name: &Value, context: &Context<'_>) -> bool {
+fn bound(claim: &Claim<'_>, name: &Json<'_>, context: &Context<'_>) -> bool {
     if !claim.is_object() || context.operation != Operation::Update {
         return false;
     }

@@ -1,8 +1,8 @@
 //! A capability is a piece of root. A container adds those that its tenant is allowed, no other.
 
 use bulkhead_model::Capability;
+use bulkhead_model::Json;
 use bulkhead_model::view::Pod;
-use serde_json::Value;
 
 use crate::context::{Context, Findings, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
@@ -38,7 +38,7 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
 }
 
 /// Runtimes fold case and strip `CAP_`, so `cap_sys_admin` is on no list that `SYS_ADMIN` is not.
-fn is_allowed(capability: &Value, context: &Context<'_>) -> bool {
+fn is_allowed(capability: &Json<'_>, context: &Context<'_>) -> bool {
     let Some(written) = capability.as_str() else {
         return false;
     };

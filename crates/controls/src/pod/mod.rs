@@ -1,7 +1,7 @@
 //! Controls over pods, wherever they stand.
 
+use bulkhead_model::Json;
 use bulkhead_model::view::Pod;
-use serde_json::Value;
 
 pub(crate) mod capabilities_kept;
 pub(crate) mod forbidden_capability;
@@ -33,6 +33,6 @@ pub(crate) fn runs_on_linux(pod: &Pod<'_>) -> bool {
 
 /// The one user or group that a tenant's process may never have is 0. What is no positive number
 /// is no better.
-fn is_root(id: &Value) -> bool {
+fn is_root(id: &Json<'_>) -> bool {
     id.as_i64().is_none_or(|id| id <= 0)
 }

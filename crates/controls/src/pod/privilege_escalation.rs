@@ -1,7 +1,7 @@
 //! A process that may gain privileges becomes root by the first setuid program that it finds.
 
+use bulkhead_model::Json;
 use bulkhead_model::view::{Container, Pod};
-use serde_json::Value;
 
 use super::{NOT_LINUX, OS, runs_on_linux};
 use crate::context::{Context, Findings, is};
@@ -31,7 +31,7 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     }
     for container in pod.containers() {
         match container.security_context().get(FIELD) {
-            Some(Value::Bool(false)) => {}
+            Some(Json::Bool(false)) => {}
             Some(value) => findings.add(container.path(PATH), is(value)),
             None => findings.add(container.path(PATH), "is unset, which means `true`"),
         }
@@ -41,7 +41,7 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
 fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
     for container in fills.containers(pod) {
         if container.security_context().get(FIELD).is_none() && !must_escalate(container) {
-            fills.set(container.path(PATH), Value::Bool(false));
+            fills.set(container.path(PATH), Json::Bool(false));
         }
     }
 }

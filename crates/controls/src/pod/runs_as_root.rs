@@ -2,8 +2,8 @@
 //! root's group reads what root has written.
 
 use bulkhead_model::FieldPath;
+use bulkhead_model::Json;
 use bulkhead_model::view::{Fields, Pod};
-use serde_json::Value;
 
 use super::is_root;
 use crate::context::{Context, Findings, is};
@@ -70,7 +70,7 @@ fn ids(
 fn root_allowed(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Findings) {
     if let Some(value) = context
         .get(NON_ROOT)
-        .filter(|value| **value != Value::Bool(true))
+        .filter(|value| **value != Json::Bool(true))
     {
         findings.add(path().then(NON_ROOT), is(value));
     }
@@ -81,7 +81,7 @@ fn root_allowed(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mu
 }
 
 /// Windows names users, folds their case, and takes a domain before a backslash.
-fn is_windows_root(user: &Value) -> bool {
+fn is_windows_root(user: &Json<'_>) -> bool {
     let Some(user) = user.as_str() else {
         return true;
     };
@@ -97,7 +97,7 @@ fn is_windows_root(user: &Value) -> bool {
 }
 
 fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
-    fills.set_for_all(pod, NON_ROOT, &Value::Bool(true));
+    fills.set_for_all(pod, NON_ROOT, Json::Bool(true));
 }
 
 #[cfg(test)]
@@ -113,9 +113,9 @@ mod tests {
             "containeradministrator",
             r"NT AUTHORITY\SYSTEM",
         ] {
-            assert!(is_windows_root(&json!(root)), "{root}");
+            assert!(is_windows_root(&json!(root).into()), "{root}");
         }
-        assert!(is_windows_root(&json!(0)));
-        assert!(!is_windows_root(&json!("ContainerUser")));
+        assert!(is_windows_root(&json!(0).into()));
+        assert!(!is_windows_root(&json!("ContainerUser").into()));
     }
 }

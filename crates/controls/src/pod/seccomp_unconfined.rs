@@ -2,8 +2,9 @@
 //! that all tenants of the node share.
 
 use bulkhead_model::FieldPath;
+use bulkhead_model::Json;
 use bulkhead_model::view::{Fields, Pod};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{NOT_LINUX, OS, runs_on_linux};
 use crate::context::{Context, Findings, shown};
@@ -58,7 +59,7 @@ fn chosen(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Find
         return;
     };
     let kind = Fields::of(Some(profile)).get("type");
-    if kind.and_then(Value::as_str) != Some("RuntimeDefault") {
+    if kind.and_then(Json::as_str) != Some("RuntimeDefault") {
         let detail = kind.map_or_else(
             || "is unset".to_owned(),
             |kind| format!("is {}", shown(kind)),
@@ -69,13 +70,13 @@ fn chosen(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Find
 
 fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
     if contradiction(pod).is_none() {
-        fills.set_for_all(pod, FIELD, &json!({"type": "RuntimeDefault"}));
+        fills.set_for_all(pod, FIELD, json!({"type": "RuntimeDefault"}));
     }
 }
 
 /// An old annotation that chooses another profile: the API server would refuse a mended pod in
 /// words that do not say who mended it.
-fn contradiction<'a>(pod: &Pod<'a>) -> Option<(&'a str, &'a Value)> {
+fn contradiction<'a>(pod: &Pod<'a>) -> Option<(&'a str, &'a Json<'a>)> {
     pod.metadata()
         .at("annotations")
         .iter()

@@ -1,8 +1,8 @@
 //! Volumes of the kinds that Kubernetes keeps apart by namespace, and no other. A kind that did
 //! not exist when this was written is refused.
 
+use bulkhead_model::Json;
 use bulkhead_model::view::{Fields, Pod, Volume};
-use serde_json::Value;
 
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
@@ -53,7 +53,7 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
 }
 
 fn projected(volume: Volume<'_>, findings: &mut Findings) {
-    let sources: &[Value] = volume.fields().at("projected").list("sources");
+    let sources: &[Json<'_>] = volume.fields().at("projected").list("sources");
     for (index, source) in sources.iter().enumerate() {
         for (key, _) in Fields::of(Some(source)).iter() {
             if !SAFE_PROJECTED.contains(&key) {

@@ -2,8 +2,8 @@
 //! Tenants get what stays inside: a cluster IP, or none.
 
 use bulkhead_model::FieldPath;
+use bulkhead_model::Json;
 use bulkhead_model::view::Fields;
-use serde_json::Value;
 
 use super::Service;
 use crate::context::{Context, Findings, is, shown};
@@ -43,9 +43,9 @@ enum Nothing {
 }
 
 impl Nothing {
-    fn is(self, value: &Value) -> bool {
+    fn is(self, value: &Json<'_>) -> bool {
         match self {
-            Self::List => value.as_array().is_some_and(Vec::is_empty),
+            Self::List => value.as_array().is_some_and(<[_]>::is_empty),
             Self::Text => value.as_str() == Some(""),
             Self::Zero => value.as_i64() == Some(0),
         }

@@ -1,19 +1,19 @@
 //! Services: how tenants' traffic is drawn to addresses.
 
 use bulkhead_model::FieldPath;
+use bulkhead_model::Json;
 use bulkhead_model::view::Fields;
-use serde_json::Value;
 
 pub(crate) mod external_ip;
 
 /// A Service, as it was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Service<'a> {
-    object: &'a Value,
+    object: &'a Json<'a>,
 }
 
 impl<'a> Service<'a> {
-    pub(crate) fn of(object: &'a Value) -> Self {
+    pub(crate) fn of(object: &'a Json<'a>) -> Self {
         Self { object }
     }
 

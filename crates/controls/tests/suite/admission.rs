@@ -16,7 +16,7 @@ pub fn carrier(kind: &str) -> Option<&'static Carrier> {
 }
 
 /// The request that makes an object.
-pub fn create(object: Value) -> AdmissionRequest {
+pub fn create(object: Value) -> AdmissionRequest<'static> {
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
     let api = object["apiVersion"].as_str().unwrap_or_default();
     let (group, version) = api.split_once('/').unwrap_or(("", api));
@@ -31,21 +31,29 @@ pub fn create(object: Value) -> AdmissionRequest {
 }
 
 /// The request that turns one object into another.
-pub fn update(old: Value, new: Value, subresource: Option<&str>) -> AdmissionRequest {
+pub fn update(old: Value, new: Value, subresource: Option<&str>) -> AdmissionRequest<'static> {
     AdmissionRequest {
         operation: Operation::Update,
         sub_resource: subresource.map(str::to_owned),
-        old_object: Some(old),
+        old_object: Some(old.into()),
         ..create(new)
     }
 }
 
-pub fn admit(request: AdmissionRequest, rules: &TenantRules) -> Result<Vec<Finding>, Unjudged> {
+/// The object that comes of mending; none if there is nothing to mend.
+pub fn mended(request: &AdmissionRequest<'_>, facts: &Facts) -> Option<Value> {
+    mend(request, &strict(), facts).map(Value::from)
+}
+
+pub fn admit(
+    request: AdmissionRequest<'static>,
+    rules: &TenantRules,
+) -> Result<Vec<Finding>, Unjudged> {
     admit_with(request, rules, Facts::NONE)
 }
 
 pub fn admit_with(
-    mut request: AdmissionRequest,
+    mut request: AdmissionRequest<'static>,
     rules: &TenantRules,
     facts: &Facts,
 ) -> Result<Vec<Finding>, Unjudged> {
@@ -86,7 +94,7 @@ fn a_capability_that_the_tenant_is_allowed_passes_in_any_spelling() {
 #[test]
 fn only_pods_are_mended_and_only_when_they_are_made() {
     let bare = pod(json!({"containers": [{"name": "c"}]}));
-    assert!(mend(&create(bare.clone()), &strict(), Facts::NONE).is_some());
+    assert!(mended(&create(bare.clone()), Facts::NONE).is_some());
     for sub in [
         None,
         Some("resize"),
@@ -107,10 +115,7 @@ fn only_pods_are_mended_and_only_when_they_are_made() {
         "apiVersion": "apps/v1", "kind": "Deployment",
         "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
     });
-    assert_eq!(
-        mend(&create(template.clone()), &strict(), Facts::NONE),
-        None
-    );
+    assert_eq!(mended(&create(template.clone()), Facts::NONE), None);
     assert_eq!(admit(create(template), &strict()), Ok(vec![]));
     // A pod that came before us is no better for being old.
     let findings = admit(update(bare.clone(), bare, None), &strict()).unwrap();
@@ -136,7 +141,7 @@ fn an_ephemeral_container_is_mended_as_it_joins_and_not_later() {
         with(json!([new, old])),
         Some("ephemeralcontainers"),
     );
-    let mended = mend(&request, &strict(), Facts::NONE).unwrap();
+    let mended = mended(&request, Facts::NONE).unwrap();
     assert_eq!(
         mended["spec"],
         json!({
@@ -157,7 +162,7 @@ fn an_ephemeral_container_is_mended_as_it_joins_and_not_later() {
 #[test]
 fn what_no_rule_covers_is_an_error_and_no_pass() {
     let bare = pod(json!({"containers": []}));
-    let change = |change: &dyn Fn(&mut AdmissionRequest)| {
+    let change = |change: &dyn Fn(&mut AdmissionRequest<'static>)| {
         let mut request = create(bare.clone());
         change(&mut request);
         judge(&request, &strict(), Facts::NONE)
@@ -194,23 +199,23 @@ fn what_no_rule_covers_is_an_error_and_no_pass() {
             "the request carries no object",
         ),
         (
-            change(&|r| r.object = Some(Value::Null)),
+            change(&|r| r.object = Some(Value::Null.into())),
             "the request carries no object",
         ),
         (
-            change(&|r| r.object = Some(json!("pod"))),
+            change(&|r| r.object = Some(json!("pod").into())),
             "the object itself must be of type object",
         ),
         (
-            change(&|r| r.object = Some(json!({}))),
+            change(&|r| r.object = Some(json!({}).into())),
             "`spec` must be there and be of type object",
         ),
         (
-            change(&|r| r.object.as_mut().unwrap()["spec"]["containers"] = json!({"a": {}})),
+            change(&|r| r.object = Some(pod(json!({"containers": {"a": {}}})).into())),
             "`spec.containers` must be of type list",
         ),
         (
-            change(&|r| r.object.as_mut().unwrap()["spec"]["initContainers"] = json!([{}, null])),
+            change(&|r| r.object = Some(pod(json!({"initContainers": [{}, null]})).into())),
             "`spec.initContainers[1]` must be of type object",
         ),
     ] {
@@ -264,6 +269,6 @@ fn a_template_of_a_claim_names_no_volume_whoever_writes_it() {
 fn a_pod_that_cannot_have_the_fields_of_linux_is_not_given_them() {
     for system in [json!("windows"), json!("plan9"), json!(1)] {
         let pod = pod(json!({"os": {"name": system}, "containers": [{"name": "c"}]}));
-        assert_eq!(mend(&create(pod), &strict(), Facts::NONE), None, "{system}");
+        assert_eq!(mended(&create(pod), Facts::NONE), None, "{system}");
     }
 }

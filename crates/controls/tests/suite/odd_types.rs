@@ -26,19 +26,16 @@ fn every_rule_fails_closed_on_odd_types() {
         {
             let request = block.request();
             for finding in admit_with(request.clone(), &strict(), &block.facts).unwrap() {
-                let object = request.object.as_ref().unwrap();
+                let object = Value::from(request.object.as_ref().unwrap());
                 let Some(value) = object.pointer(&finding.path.pointer()) else {
                     continue;
                 };
                 tried.insert(finding.control);
                 for odd in odd(value) {
                     let mut request = request.clone();
-                    *request
-                        .object
-                        .as_mut()
-                        .unwrap()
-                        .pointer_mut(&finding.path.pointer())
-                        .unwrap() = odd.clone();
+                    let mut changed = object.clone();
+                    *changed.pointer_mut(&finding.path.pointer()).unwrap() = odd.clone();
+                    request.object = Some(changed.into());
                     let passes = admit_with(request, &strict(), &block.facts).is_ok_and(|found| {
                         !found
                             .iter()

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use bulkhead_controls::{Control, Facts, ObjectKey, REGISTRY, Rule, Unjudged, judge, mend};
+use bulkhead_controls::{Control, Facts, ObjectKey, REGISTRY, Rule, Unjudged, judge};
 use bulkhead_model::AdmissionRequest;
 use serde_json::json;
 
-use crate::admission::{admit_with, create, strict, update};
+use crate::admission::{admit_with, create, mended, strict, update};
 use crate::yaml::Manifest;
 
 pub struct Block {
@@ -29,7 +29,7 @@ impl Block {
         Manifest::parse(&self.text)
     }
 
-    pub fn request(&self) -> AdmissionRequest {
+    pub fn request(&self) -> AdmissionRequest<'static> {
         let object = self.manifest().value;
         match &self.subresource {
             None => create(object),
@@ -105,7 +105,7 @@ fn known(text: &str) -> Facts {
         };
         // `spec: absent` says that there is none of this name.
         let there = object["spec"] != "absent";
-        facts.learn(key, there.then_some(object));
+        facts.learn(key, there.then_some(object.into()));
     }
     facts
 }
@@ -162,10 +162,10 @@ fn every_before_is_mended_into_its_after() {
         {
             let after = &blocks[index + 1];
             assert_eq!(after.role, "after", "{}", control.name);
-            let mended = mend(&before.request(), &strict(), &before.facts);
-            assert_eq!(mended, Some(after.manifest().value), "{}", control.name);
+            let once = mended(&before.request(), &before.facts);
+            assert_eq!(once, Some(after.manifest().value), "{}", control.name);
             assert_eq!(
-                mend(&after.request(), &strict(), &after.facts),
+                mended(&after.request(), &after.facts),
                 None,
                 "{}",
                 control.name

@@ -3,74 +3,144 @@
 
 mod pod;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::json::Json;
 
 pub use pod::{Container, ContainerKind, Pod, Volume};
 
-/// Read access to one JSON object. A value that is no object has no fields.
-#[derive(Debug, Clone, Copy)]
-pub struct Fields<'a>(Option<&'a Map<String, Value>>);
+/// What [`Fields`] can look at.
+pub trait Tree: Sized {
+    /// Whether it is `null`.
+    fn is_null(&self) -> bool;
+    /// Whether it is `false`.
+    fn is_false(&self) -> bool;
+    /// The string, if it is one.
+    fn text(&self) -> Option<&str>;
+    /// The elements, if it is a list.
+    fn elements(&self) -> Option<&[Self]>;
+    /// Whether it is an object.
+    fn has_fields(&self) -> bool;
+    /// A field, if it is an object that has it.
+    fn field(&self, key: &str) -> Option<&Self>;
+    /// All fields, if it is an object.
+    fn fields(&self) -> impl Iterator<Item = (&str, &Self)>;
+}
 
-impl<'a> Fields<'a> {
+impl Tree for Json<'_> {
+    fn is_null(&self) -> bool {
+        Json::is_null(self)
+    }
+    fn is_false(&self) -> bool {
+        self.as_bool() == Some(false)
+    }
+    fn text(&self) -> Option<&str> {
+        self.as_str()
+    }
+    fn elements(&self) -> Option<&[Self]> {
+        self.as_array()
+    }
+    fn has_fields(&self) -> bool {
+        self.is_object()
+    }
+    fn field(&self, key: &str) -> Option<&Self> {
+        self.get(key)
+    }
+    fn fields(&self) -> impl Iterator<Item = (&str, &Self)> {
+        self.as_object()
+            .into_iter()
+            .flat_map(|object| object.iter())
+    }
+}
+
+impl Tree for Value {
+    fn is_null(&self) -> bool {
+        Value::is_null(self)
+    }
+    fn is_false(&self) -> bool {
+        self.as_bool() == Some(false)
+    }
+    fn text(&self) -> Option<&str> {
+        self.as_str()
+    }
+    fn elements(&self) -> Option<&[Self]> {
+        self.as_array().map(Vec::as_slice)
+    }
+    fn has_fields(&self) -> bool {
+        self.is_object()
+    }
+    fn field(&self, key: &str) -> Option<&Self> {
+        self.as_object()?.get(key)
+    }
+    fn fields(&self) -> impl Iterator<Item = (&str, &Self)> {
+        let fields = self.as_object().into_iter().flatten();
+        fields.map(|(key, value)| (key.as_str(), value))
+    }
+}
+
+/// Read access to one JSON object. A value that is no object has no fields.
+#[derive(Debug)]
+pub struct Fields<'a, T = Json<'a>>(Option<&'a T>);
+
+impl<T> Clone for Fields<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Fields<'_, T> {}
+
+impl<'a, T: Tree> Fields<'a, T> {
     /// The fields of a value; none if it is absent or no object.
     #[must_use]
-    pub fn of(value: Option<&'a Value>) -> Self {
-        Self(value.and_then(Value::as_object))
+    pub fn of(value: Option<&'a T>) -> Self {
+        Self(value.filter(|value| value.has_fields()))
     }
 
     /// A field that is present and not `null`: the API server reads both as unset.
     #[must_use]
-    pub fn get(self, key: &str) -> Option<&'a Value> {
-        self.0?.get(key).filter(|value| !value.is_null())
+    pub fn get(self, key: &str) -> Option<&'a T> {
+        self.0?.field(key).filter(|value| !value.is_null())
     }
 
     /// The fields of a nested object.
     #[must_use]
-    pub fn at(self, key: &str) -> Fields<'a> {
-        Fields::of(self.get(key))
+    pub fn at(self, key: &str) -> Self {
+        Self::of(self.get(key))
     }
 
     /// Whether a boolean is on. Anything but unset and `false` counts as on: what cannot be
     /// understood must not pass for harmless.
     #[must_use]
     pub fn flag(self, key: &str) -> bool {
-        !matches!(self.get(key), None | Some(Value::Bool(false)))
+        self.get(key).is_some_and(|value| !value.is_false())
     }
 
     /// A boolean that is set, with the same reading of what is no boolean as [`Self::flag`].
     #[must_use]
     pub fn bool(self, key: &str) -> Option<bool> {
-        self.get(key).map(|_| self.flag(key))
+        self.get(key).map(|value| !value.is_false())
     }
 
     /// A string.
     #[must_use]
     pub fn str(self, key: &str) -> Option<&'a str> {
-        self.get(key)?.as_str()
+        self.get(key)?.text()
     }
 
     /// A list's elements; none if it is unset or no list.
     #[must_use]
-    pub fn list(self, key: &str) -> &'a [Value] {
-        self.get(key)
-            .and_then(Value::as_array)
-            .map_or(&[], Vec::as_slice)
+    pub fn list(self, key: &str) -> &'a [T] {
+        self.get(key).and_then(T::elements).unwrap_or_default()
     }
 
     /// Keys and values, nulls left out.
-    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a T)> {
         self.0
             .into_iter()
-            .flatten()
-            .filter(|(_, v)| !v.is_null())
-            .map(|(k, v)| (k.as_str(), v))
+            .flat_map(T::fields)
+            .filter(|(_, value)| !value.is_null())
     }
-}
-
-/// `metadata` of an object.
-#[must_use]
-pub fn metadata(object: &Value) -> Fields<'_> {
-    Fields::of(object.get("metadata"))
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! Pods, wherever they stand: in a Pod, or in the template of what makes Pods.
 
-use serde_json::Value;
-
 use super::Fields;
 use crate::finding::FieldPath;
+use crate::json::Json;
 
 /// A pod: metadata and spec, and where they stand in the object that was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Pod<'a> {
-    value: &'a Value,
+    value: &'a Json<'a>,
     at: &'static str,
 }
 
@@ -16,7 +15,7 @@ impl<'a> Pod<'a> {
     /// The pod that stands at a dotted path of an object; the empty path for a Pod itself.
     /// None if there is nothing there.
     #[must_use]
-    pub fn find(object: &'a Value, at: &'static str) -> Option<Self> {
+    pub fn find(object: &'a Json<'a>, at: &'static str) -> Option<Self> {
         let value = at
             .split('.')
             .filter(|s| !s.is_empty())
@@ -113,7 +112,7 @@ pub struct Container<'a> {
     pub kind: ContainerKind,
     /// Where in that list.
     pub index: usize,
-    value: &'a Value,
+    value: &'a Json<'a>,
 }
 
 impl<'a> Container<'a> {
@@ -132,7 +131,7 @@ impl<'a> Container<'a> {
     /// A field of the security context as it takes effect: the container's own value, else the
     /// pod's; whole structs replace each other, as Kubernetes merges them.
     #[must_use]
-    pub fn effective(self, key: &str) -> Option<&'a Value> {
+    pub fn effective(self, key: &str) -> Option<&'a Json<'a>> {
         self.security_context()
             .get(key)
             .or_else(|| self.pod.security_context().get(key))
@@ -166,7 +165,7 @@ impl<'a> Container<'a> {
 pub struct Volume<'a> {
     pod: Pod<'a>,
     index: usize,
-    value: &'a Value,
+    value: &'a Json<'a>,
 }
 
 impl<'a> Volume<'a> {
@@ -208,6 +207,7 @@ mod tests {
         let object = json!({"spec": {"template": {"spec": {
             "initContainers": [{}], "containers": [{}, {}], "ephemeralContainers": [{}],
         }}}});
+        let object = Json::from(&object);
         let pod = Pod::find(&object, "spec.template").unwrap();
         let paths: Vec<String> = pod
             .containers()
@@ -231,15 +231,16 @@ mod tests {
             "securityContext": {"runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{"securityContext": {"runAsUser": 0, "seccompProfile": null}}],
         }});
+        let object = Json::from(&object);
         let c = Pod::find(&object, "").unwrap().containers().next().unwrap();
-        assert_eq!(c.effective("runAsUser"), Some(&json!(0)));
+        assert_eq!(c.effective("runAsUser"), Some(&json!(0).into()));
         assert_eq!(
             c.effective_path("runAsUser").to_string(),
             "spec.containers[0].securityContext.runAsUser"
         );
         assert_eq!(
             c.effective("seccompProfile"),
-            Some(&json!({"type": "RuntimeDefault"}))
+            Some(&json!({"type": "RuntimeDefault"}).into())
         );
         assert_eq!(
             c.effective_path("seccompProfile").to_string(),
@@ -255,6 +256,7 @@ mod tests {
     fn a_volume_of_an_unknown_kind_is_seen() {
         let object =
             json!({"spec": {"volumes": [{"name": "v", "quantumDisk": {}, "hostPath": null}]}});
+        let object = Json::from(&object);
         let volume = Pod::find(&object, "").unwrap().volumes().next().unwrap();
         assert_eq!(volume.sources().collect::<Vec<_>>(), ["quantumDisk"]);
         assert_eq!(

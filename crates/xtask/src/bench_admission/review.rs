@@ -41,7 +41,7 @@ pub(super) fn reviews() -> Result<&'static [(&'static str, Bytes)]> {
     }
     let pod: Value = serde_json::from_str(POD).context("pod.json")?;
     let rules: TenantRules = serde_json::from_value(rules())?;
-    let request: AdmissionRequest = serde_json::from_value(
+    let request: AdmissionRequest<'_> = serde_json::from_value(
         review(pod.clone())
             .pointer_mut("/request")
             .map(Value::take)
@@ -50,7 +50,7 @@ pub(super) fn reviews() -> Result<&'static [(&'static str, Bytes)]> {
     let mended = bulkhead_controls::mend(&request, &rules, bulkhead_controls::Facts::NONE)
         .context("the pod needs no mending")?;
     let body = |pod| Bytes::from(review(pod).to_string());
-    Ok(REVIEWS.get_or_init(|| vec![("/mutate", body(pod)), ("/validate", body(mended))]))
+    Ok(REVIEWS.get_or_init(|| vec![("/mutate", body(pod)), ("/validate", body(mended.into()))]))
 }
 
 fn review(pod: Value) -> Value {
