@@ -4,7 +4,9 @@
 use bulkhead_model::{Capability, Profile, labels};
 use serde_json::{Value, json};
 
+use crate::classes::{DefaultClass, class_list_schema};
 use crate::limits::{MAX_LIMITS, TYPES};
+use crate::nodes::nodes_schema;
 use crate::parse::{MAX_CAPABILITIES, MAX_MEMBER_NAME, MAX_MEMBERS, MAX_ROLES, PRIVILEGED_IN_POOL};
 use crate::{KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 
@@ -128,7 +130,10 @@ fn spec() -> Value {
                     }],
                 }},
             },
+            "nodes": nodes_schema(),
             "podSecurity": pod_security(),
+            "priorityClasses": class_list_schema("PriorityClasses that pods may name. A class whose name starts with `system-` must be listed: no pattern gives it.", DefaultClass::Settable),
+            "deviceClasses": class_list_schema("DeviceClasses that ResourceClaims may name.", DefaultClass::Never),
             "network": {
                 "type": "object",
                 "description": "Traffic of the tenant's pods.",
@@ -246,6 +251,7 @@ fn pod_security() -> Value {
                 "enum": Profile::ALL,
                 "default": Profile::default(),
             },
+            "runtimeClasses": runtime_classes(),
             "allowedCapabilities": {
                 "type": "array",
                 "description": "Capabilities that containers may add, such as NET_BIND_SERVICE.",
@@ -264,6 +270,23 @@ fn pod_security() -> Value {
             },
         },
     })
+}
+
+fn runtime_classes() -> Value {
+    let text = "RuntimeClasses that pods may name.";
+    let mut schema = class_list_schema(text, DefaultClass::Settable);
+    if let Some(properties) = schema
+        .pointer_mut("/properties")
+        .and_then(Value::as_object_mut)
+    {
+        let required = json!({
+            "type": "boolean",
+            "description": "Whether every pod must name one, such as a sandboxed runtime for a tenant that plain containers do not keep in.",
+            "default": false,
+        });
+        properties.insert("required".to_owned(), required);
+    }
+    schema
 }
 
 fn resources() -> Value {

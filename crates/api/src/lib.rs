@@ -5,10 +5,12 @@
 //! same again and the rest: an object may be older than the schema, or come from a file.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod classes;
 mod crd;
 mod error;
 mod ledger;
 mod limits;
+mod nodes;
 mod parse;
 mod quantity;
 mod status;
@@ -20,6 +22,7 @@ pub use crd::crds;
 pub use error::FieldError;
 pub use ledger::{LEDGER_KIND, entry_object, parse_entry};
 pub use limits::default_limits;
+pub use nodes::overlapping_nodes;
 pub use parse::{overlapping, parse_tenant};
 pub use quantity::same_quantity;
 pub use status::{Condition, ConditionStatus, NamespaceStatus, TenantStatus};

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use bulkhead_model::tenant::CustomRole;
 use bulkhead_model::{
     Capability, FieldPath, Member, NetworkIsolation, PodSecurity, Prefix, Profile, Role, RoleName,
-    ServiceAccountRef, Subject, Tenant, TenantName, Tier, Uid,
+    RuntimeClasses, ServiceAccountRef, Subject, Tenant, TenantName, Tier, Uid,
 };
 use serde_json::Value;
 
 use crate::Fields;
+use crate::classes::{DefaultClass, parse_class_list};
 use crate::error::{Errors, FieldError};
 use crate::limits::{default_limits, parse_limits};
+use crate::nodes::parse_nodes;
 use crate::{API_VERSION, KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 
 pub(crate) const MAX_MEMBERS: usize = 500;
@@ -50,12 +52,15 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         errors.add(path.clone(), "missing");
     }
     let spec = object(root.get("spec"), &path, &mut errors);
-    const FIELDS: [&str; 8] = [
+    const FIELDS: [&str; 11] = [
         "tier",
         "members",
         "roles",
         "namespaceOptions",
+        "nodes",
         "podSecurity",
+        "priorityClasses",
+        "deviceClasses",
         "network",
         "resources",
         "cordoned",
@@ -66,6 +71,12 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
     let members = parse_members(spec, &roles, &mut errors);
     let prefix = parse_prefix(spec, name.as_ref(), &mut errors);
     let pod_security = parse_pod_security(spec, tier, &mut errors);
+    let nodes = parse_nodes(spec, &mut errors);
+    let classes = |field, default, errors: &mut Errors| {
+        parse_class_list(spec, &FieldPath::of("spec"), field, default, &[], errors)
+    };
+    let priority_classes = classes("priorityClasses", DefaultClass::Settable, &mut errors);
+    let device_classes = classes("deviceClasses", DefaultClass::Never, &mut errors);
     let network = parse_network(spec, &mut errors);
     let limits = parse_resources(spec, &mut errors);
     let cordoned = match spec.get("cordoned") {
@@ -90,6 +101,9 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
             roles,
             prefix,
             pod_security,
+            nodes,
+            priority_classes,
+            device_classes,
             network,
             limits,
             cordoned,
@@ -383,8 +397,10 @@ fn parse_profile(
 fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodSecurity {
     let path = FieldPath::of("spec.podSecurity");
     let fields = object(spec.get("podSecurity"), &path, errors);
-    known(fields, &path, &["profile", "allowedCapabilities"], errors);
     let profile = parse_profile(fields, tier, &path.clone().then("profile"), errors);
+    let names = ["profile", "allowedCapabilities", "runtimeClasses"];
+    known(fields, &path, &names, errors);
+    let runtime_classes = parse_runtime_classes(fields, &path, errors);
     let path = path.then("allowedCapabilities");
     let mut allowed_capabilities = BTreeSet::new();
     let items = list(
@@ -409,7 +425,38 @@ fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodS
     PodSecurity {
         profile,
         allowed_capabilities,
+        runtime_classes,
     }
+}
+
+fn parse_runtime_classes(
+    pod_security: Fields<'_>,
+    path: &FieldPath,
+    errors: &mut Errors,
+) -> RuntimeClasses {
+    const FIELD: &str = "runtimeClasses";
+    let more = ["required"];
+    let classes = parse_class_list(
+        pod_security,
+        path,
+        FIELD,
+        DefaultClass::Settable,
+        &more,
+        errors,
+    );
+    let path = path.clone().then(FIELD).then("required");
+    let required = match pod_security.at(FIELD).get("required") {
+        None => false,
+        Some(Value::Bool(required)) => *required,
+        Some(_) => {
+            errors.add(path.clone(), "expected `true` or `false`");
+            true
+        }
+    };
+    if required && classes.is_empty() {
+        errors.add(path, "no class is allowed, so no pod could run");
+    }
+    RuntimeClasses { classes, required }
 }
 
 fn parse_network(spec: Fields<'_>, errors: &mut Errors) -> NetworkIsolation {

@@ -21,7 +21,11 @@ fn tenant(name: &str) -> Tenant {
         pod_security: PodSecurity {
             profile: Profile::Strict,
             allowed_capabilities: BTreeSet::new(),
+            runtime_classes: Default::default(),
         },
+        nodes: Default::default(),
+        priority_classes: Default::default(),
+        device_classes: Default::default(),
         network: NetworkIsolation::DefaultDeny,
         limits: bulkhead_api::default_limits(),
         cordoned: false,

@@ -28,6 +28,12 @@ impl ClassList {
     /// More names in one list are refused.
     pub const MAX_ALLOWED: usize = 100;
 
+    /// Whether it permits nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether an object of the tenant may name this class.
     #[must_use]
     pub fn permits(&self, name: &str) -> bool {

@@ -40,3 +40,9 @@ pub const GUARDED_DOMAIN: &str = "bulkhead.dev/";
 pub const PSA_PREFIX: &str = "pod-security.kubernetes.io/";
 /// Label of ledger entries: what they are about, so that those of one kind can be followed.
 pub const CLAIM: &str = "bulkhead.dev/claim";
+/// Label of a node that is a tenant's alone: the tenant's name. Kubelets cannot set labels of
+/// this domain, on their own node or another.
+pub const NODE_TENANT: &str = "node-restriction.kubernetes.io/tenant";
+/// Key of the taints of a node that is a tenant's alone. The value is the tenant's name, or empty
+/// while the node drives the pods of a former tenant out.
+pub const NODE_TAINT: &str = "tenantID";

@@ -11,6 +11,7 @@ pub mod json;
 pub mod labels;
 pub mod ledger;
 pub mod names;
+pub mod nodes;
 pub mod profile;
 pub mod rules;
 pub mod tenant;
@@ -22,9 +23,10 @@ pub use finding::{FieldPath, Finding, Segment};
 pub use json::Json;
 pub use ledger::{ClaimKind, Holder, LedgerEntry, entry_name};
 pub use names::{
-    ClassName, NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef, SyntheticUser,
-    TenantName, Uid,
+    ClassName, LabelKey, LabelValue, NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef,
+    SyntheticUser, TenantName, Uid,
 };
+pub use nodes::{NodeSelector, Nodes, Placement};
 pub use profile::{Profile, StandardsVersion, Tier};
 pub use rules::{Capability, TenantRules};
-pub use tenant::{Member, NetworkIsolation, PodSecurity, Role, Subject, Tenant};
+pub use tenant::{Member, NetworkIsolation, PodSecurity, Role, RuntimeClasses, Subject, Tenant};

@@ -35,6 +35,16 @@ fn is_dns_subdomain(s: &str) -> bool {
     s.len() <= 253 && !s.is_empty() && s.split('.').all(is_dns_label)
 }
 
+/// The part of a label's key after the `/`, and a label's value if it is not empty.
+fn is_qualified(s: &str) -> bool {
+    let alnum = |b: u8| b.is_ascii_alphanumeric();
+    s.len() <= 63
+        && s.bytes()
+            .all(|b| alnum(b) || matches!(b, b'-' | b'_' | b'.'))
+        && s.bytes().next().is_some_and(alnum)
+        && s.bytes().last().is_some_and(alnum)
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $expected:expr, $check:expr) => {
         $(#[$doc])*
@@ -113,6 +123,22 @@ name!(
     ClassName, "class name",
     "at most 253 characters of a-z, 0-9, `-` and `.`, each part starting and ending with a letter or digit",
     is_dns_subdomain
+);
+
+name!(
+    /// The key of a label or of a taint.
+    LabelKey, "label key",
+    "a name of at most 63 letters, digits, `-`, `_` and `.`, perhaps after a domain and `/`, such as `example.com/pool`",
+    |s| match s.split_once('/') {
+        Some((domain, name)) => is_dns_subdomain(domain) && is_qualified(name),
+        None => is_qualified(s),
+    }
+);
+name!(
+    /// The value of a label.
+    LabelValue, "label value",
+    "at most 63 letters, digits, `-`, `_` and `.`, starting and ending with a letter or digit, or nothing",
+    |s| s.is_empty() || is_qualified(s)
 );
 
 impl Prefix {
@@ -242,6 +268,19 @@ mod tests {
         ] {
             assert!(NamespaceName::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn labels_have_the_form_that_kubernetes_demands() {
+        for good in ["pool", "example.com/Pool_1.x", "a"] {
+            assert!(LabelKey::parse(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(64);
+        for bad in ["", "/a", "a/", "a/b/c", "-a", "a b", "EXAMPLE.com/a", &long] {
+            assert!(LabelKey::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(LabelValue::parse("").is_ok() && LabelValue::parse("v1.2_x").is_ok());
+        assert!(LabelValue::parse("a/b").is_err() && LabelValue::parse(long.as_str()).is_err());
     }
 
     #[test]

@@ -5,8 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::classes::ClassList;
 use crate::names::{NameError, TenantName, Uid};
+use crate::nodes::Nodes;
 use crate::profile::{Profile, StandardsVersion};
+use crate::tenant::RuntimeClasses;
 
 /// The tenant's rules as they stand in the guarded annotation [`crate::labels::RULES`] of each
 /// of its namespaces. A field that this version does not know makes the whole unreadable, and
@@ -26,6 +29,18 @@ pub struct TenantRules {
     /// Capabilities that containers may add.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allowed_capabilities: BTreeSet<Capability>,
+    /// Where pods run.
+    #[serde(default, skip_serializing_if = "Nodes::is_default")]
+    pub nodes: Nodes,
+    /// PriorityClasses that pods may name.
+    #[serde(default, skip_serializing_if = "ClassList::is_empty")]
+    pub priority_classes: ClassList,
+    /// DeviceClasses that claims may name.
+    #[serde(default, skip_serializing_if = "ClassList::is_empty")]
+    pub device_classes: ClassList,
+    /// RuntimeClasses that pods may name, or must.
+    #[serde(default, skip_serializing_if = "RuntimeClasses::is_default")]
+    pub runtime_classes: RuntimeClasses,
 }
 
 /// A Linux capability in the API's canonical form: upper case, without `CAP_`.

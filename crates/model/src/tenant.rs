@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::classes::ClassList;
 use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid};
+use crate::nodes::Nodes;
 use crate::profile::{Profile, StandardsVersion, Tier};
 use crate::rules::{Capability, TenantRules};
 
@@ -29,6 +32,12 @@ pub struct Tenant {
     pub prefix: Prefix,
     /// What its pods are held to.
     pub pod_security: PodSecurity,
+    /// Where its pods run.
+    pub nodes: Nodes,
+    /// PriorityClasses that its pods may name.
+    pub priority_classes: ClassList,
+    /// DeviceClasses that its claims may name.
+    pub device_classes: ClassList,
     /// Which traffic reaches its pods.
     pub network: NetworkIsolation,
     /// The `spec.limits` of the LimitRange in each namespace.
@@ -47,6 +56,10 @@ impl Tenant {
             profile: self.pod_security.profile,
             standards: StandardsVersion::PINNED,
             allowed_capabilities: self.pod_security.allowed_capabilities.clone(),
+            nodes: self.nodes.clone(),
+            priority_classes: self.priority_classes.clone(),
+            device_classes: self.device_classes.clone(),
+            runtime_classes: self.pod_security.runtime_classes.clone(),
         }
     }
 
@@ -195,6 +208,28 @@ pub struct PodSecurity {
     pub profile: Profile,
     /// Capabilities that containers may add.
     pub allowed_capabilities: BTreeSet<Capability>,
+    /// RuntimeClasses.
+    pub runtime_classes: RuntimeClasses,
+}
+
+/// RuntimeClasses that a tenant's pods may name, or must.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RuntimeClasses {
+    /// Which ones.
+    #[serde(default, skip_serializing_if = "ClassList::is_empty")]
+    pub classes: ClassList,
+    /// Whether every pod must name one: containers alone do not keep such a tenant in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+}
+
+impl RuntimeClasses {
+    /// Whether nothing is permitted and nothing asked for.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which traffic reaches a tenant's pods.
@@ -223,7 +258,11 @@ mod tests {
             pod_security: PodSecurity {
                 profile: Profile::Strict,
                 allowed_capabilities: BTreeSet::new(),
+                runtime_classes: RuntimeClasses::default(),
             },
+            nodes: Nodes::default(),
+            priority_classes: ClassList::default(),
+            device_classes: ClassList::default(),
             network: NetworkIsolation::DefaultDeny,
             limits: vec![],
             cordoned: false,

@@ -120,7 +120,11 @@ mod tests {
             pod_security: PodSecurity {
                 profile: Profile::Strict,
                 allowed_capabilities: BTreeSet::new(),
+                runtime_classes: Default::default(),
             },
+            nodes: Default::default(),
+            priority_classes: Default::default(),
+            device_classes: Default::default(),
             network: NetworkIsolation::DefaultDeny,
             limits: vec![],
             cordoned: false,

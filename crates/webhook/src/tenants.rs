@@ -1,6 +1,6 @@
 //! Whether a Tenant may stand as it is written.
 
-use bulkhead_api::{FieldError, overlapping, parse_tenant};
+use bulkhead_api::{FieldError, overlapping, overlapping_nodes, parse_tenant};
 use bulkhead_cluster::TenantCache;
 use bulkhead_model::{AdmissionRequest, Operation};
 use serde_json::json;
@@ -32,9 +32,11 @@ pub(crate) fn check(request: &AdmissionRequest<'_>, tenants: &TenantCache) -> An
     let errors = match parse_tenant(&object.into()) {
         Err(errors) => errors,
         Ok(tenant) => {
-            let others = tenants.tenants();
-            overlapping(&tenant, others.iter().map(AsRef::as_ref))
+            let tenants = tenants.tenants();
+            let others = || tenants.iter().map(AsRef::as_ref);
+            overlapping(&tenant, others())
                 .into_iter()
+                .chain(overlapping_nodes(&tenant, others()))
                 .collect()
         }
     };

@@ -1,3 +1,4 @@
+use bulkhead_model::Placement;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -24,6 +25,9 @@ fn an_empty_spec_is_the_safest_one() {
     assert!(acme.pod_security.allowed_capabilities.is_empty());
     assert_eq!(acme.network, NetworkIsolation::DefaultDeny);
     assert_eq!(acme.limits, default_limits());
+    assert_eq!(acme.nodes.placement, Placement::Shared);
+    assert!(acme.priority_classes.is_empty() && acme.device_classes.is_empty());
+    assert!(acme.pod_security.runtime_classes.is_default());
 }
 
 #[test]
@@ -36,7 +40,16 @@ fn every_field_is_read() {
         ],
         "roles": [{"name": "deployer", "clusterRole": "acme-deployer"}],
         "namespaceOptions": {"prefix": "ac-"},
-        "podSecurity": {"profile": "Strict", "allowedCapabilities": ["NET_BIND_SERVICE"]},
+        "podSecurity": {
+            "profile": "Strict", "allowedCapabilities": ["NET_BIND_SERVICE"],
+            "runtimeClasses": {"allowed": ["gvisor"], "default": "kata", "required": true},
+        },
+        "nodes": {
+            "placement": "Dedicated", "selector": {"matchLabels": {"example.com/pool": "acme"}},
+            "allowedTolerations": ["nvidia.com/gpu"], "allowedSchedulers": ["batch"],
+        },
+        "priorityClasses": {"allowed": ["gold"], "allowedRegex": "acme-.*", "default": "plain"},
+        "deviceClasses": {"allowed": ["gpu.example.com"]},
         "network": {"isolation": "Open"},
         "resources": {"limitRange": {"limits": [{"type": "Pod", "max": {"cpu": "2"}}]}},
         "cordoned": true,
@@ -52,6 +65,18 @@ fn every_field_is_read() {
     assert_eq!(acme.roles[0].cluster_role, "acme-deployer");
     assert_eq!(acme.prefix.as_str(), "ac-");
     assert_eq!(acme.pod_security.allowed_capabilities.len(), 1);
+    let runtime = &acme.pod_security.runtime_classes;
+    assert!(runtime.required && runtime.classes.permits("gvisor"));
+    assert!(runtime.classes.permits("kata") && !runtime.classes.permits("runc"));
+    let Placement::Dedicated(selector) = &acme.nodes.placement else {
+        panic!("{:?}", acme.nodes);
+    };
+    let labels: Vec<_> = selector.labels().collect();
+    assert_eq!(labels, [("example.com/pool", "acme")]);
+    assert_eq!(acme.nodes.allowed_tolerations.len(), 1);
+    assert!(acme.nodes.allowed_schedulers.contains("batch"));
+    assert!(acme.priority_classes.permits("acme-1") && acme.priority_classes.permits("plain"));
+    assert!(acme.device_classes.permits("gpu.example.com"));
     assert_eq!(acme.network, NetworkIsolation::Open);
     assert_eq!(acme.limits, [json!({"type": "Pod", "max": {"cpu": "2"}})]);
     assert!(acme.cordoned && acme.deleting);
@@ -64,6 +89,10 @@ fn wrong_specs_are_refused_with_the_fields_path() {
     let role = |name: &str, cluster_role: &str| json!({"roles": [{"name": name, "clusterRole": cluster_role}]});
     let limit = |limit: Value| json!({"resources": {"limitRange": {"limits": [limit]}}});
     let twice = json!({"kind": "User", "name": "a", "role": "Admin"});
+    let nodes = |nodes: Value| json!({"nodes": nodes});
+    let placed = |placement: &str, labels: Value| json!({"nodes": {"placement": placement, "selector": {"matchLabels": labels}}});
+    let priority = |list: Value| json!({"priorityClasses": list});
+    let runtime = |list: Value| json!({"podSecurity": {"runtimeClasses": list}});
     for (spec, path) in [
         (json!({"tier": "silo"}), "spec.tier"),
         (
@@ -73,6 +102,111 @@ fn wrong_specs_are_refused_with_the_fields_path() {
         (
             json!({"tier": "Silo", "podSecurity": {"profile": "Lax"}}),
             "spec.podSecurity.profile",
+        ),
+        (nodes(json!([])), "spec.nodes"),
+        (
+            nodes(json!({"placement": "Fargate"})),
+            "spec.nodes.placement",
+        ),
+        (
+            nodes(json!({"placement": "Dedicated"})),
+            "spec.nodes.selector.matchLabels",
+        ),
+        (
+            nodes(json!({"selector": {"matchLabels": {"a": "b"}}})),
+            "spec.nodes.selector",
+        ),
+        (
+            placed("Dedicated", json!({})),
+            "spec.nodes.selector.matchLabels",
+        ),
+        (
+            placed("Dedicated", json!({"a": 1})),
+            "spec.nodes.selector.matchLabels.a",
+        ),
+        (
+            placed("Dedicated", json!({"a": "b c"})),
+            "spec.nodes.selector.matchLabels.a",
+        ),
+        (
+            placed(
+                "Dedicated",
+                json!({"node-restriction.kubernetes.io/tenant": "globex"}),
+            ),
+            r#"spec.nodes.selector.matchLabels["node-restriction.kubernetes.io/tenant"]"#,
+        ),
+        (
+            placed("Labelled", json!({"pool": "acme"})),
+            "spec.nodes.selector.matchLabels",
+        ),
+        (
+            nodes(json!({"placement": "Dedicated", "selector": {"matchExpressions": []}})),
+            "spec.nodes.selector.matchExpressions",
+        ),
+        (
+            nodes(json!({"allowedTolerations": ["tenantID"]})),
+            "spec.nodes.allowedTolerations[0]",
+        ),
+        (
+            nodes(json!({"allowedTolerations": ["node.kubernetes.io/unschedulable"]})),
+            "spec.nodes.allowedTolerations[0]",
+        ),
+        (
+            nodes(json!({"allowedTolerations": [""]})),
+            "spec.nodes.allowedTolerations[0]",
+        ),
+        (
+            nodes(json!({"allowedSchedulers": [7]})),
+            "spec.nodes.allowedSchedulers[0]",
+        ),
+        (priority(json!("gold")), "spec.priorityClasses"),
+        (
+            priority(json!({"allowed": ["Gold"]})),
+            "spec.priorityClasses.allowed[0]",
+        ),
+        (
+            priority(json!({"allowed": ["a", "a"]})),
+            "spec.priorityClasses.allowed[1]",
+        ),
+        (
+            priority(json!({"allowed": vec!["a"; 101]})),
+            "spec.priorityClasses.allowed",
+        ),
+        (
+            priority(json!({"allowedRegex": "("})),
+            "spec.priorityClasses.allowedRegex",
+        ),
+        (
+            priority(json!({"allowedRegex": ""})),
+            "spec.priorityClasses.allowedRegex",
+        ),
+        (
+            priority(json!({"allowedRegex": "((a{100}){100}){100}"})),
+            "spec.priorityClasses.allowedRegex",
+        ),
+        (
+            priority(json!({"allowedRegex": "a".repeat(257)})),
+            "spec.priorityClasses.allowedRegex",
+        ),
+        (
+            priority(json!({"default": "*"})),
+            "spec.priorityClasses.default",
+        ),
+        (
+            json!({"deviceClasses": {"default": "gpu"}}),
+            "spec.deviceClasses.default",
+        ),
+        (
+            runtime(json!({"required": true})),
+            "spec.podSecurity.runtimeClasses.required",
+        ),
+        (
+            runtime(json!({"required": "no"})),
+            "spec.podSecurity.runtimeClasses.required",
+        ),
+        (
+            runtime(json!({"allowedRegex": "(a+)\\1"})),
+            "spec.podSecurity.runtimeClasses.allowedRegex",
         ),
         (json!({"members": {}}), "spec.members"),
         (json!({"members": ["alice"]}), "spec.members[0]"),

@@ -73,6 +73,20 @@ async fn an_overlap_names_the_other_tenant() {
 }
 
 #[tokio::test]
+async fn a_regex_that_blows_up_is_refused_by_field() {
+    let spec = json!({
+        "namespaceOptions": {"prefix": "acme-"},
+        "priorityClasses": {"allowedRegex": "((a{100}){100}){100}"},
+    });
+    let response = ask("/tenants", &tenant_review(tenant("acme", spec))).await;
+    let text = refusal(&response);
+    assert!(
+        text.starts_with("spec.priorityClasses.allowedRegex: ") && text.contains("too large"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_but_tenants_is_judged_there() {
     let mut pod = tenant_review(tenant("acme", json!({})));
     pod["request"]["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
