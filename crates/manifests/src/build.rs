@@ -379,8 +379,10 @@ fn shared(node: &Node) -> Node {
         Data::List(items, _) => Data::List(items.iter().map(shared).collect(), Style::Shared),
         Data::Map(entries, _) => {
             let entries = entries.iter().map(|entry| Entry {
+                key: entry.key.clone(),
+                key_span: entry.key_span.clone(),
                 value: shared(&entry.value),
-                ..entry.clone()
+                merged: entry.merged,
             });
             Data::Map(entries.collect(), Style::Shared)
         }

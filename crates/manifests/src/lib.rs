@@ -8,6 +8,8 @@
 
 mod build;
 mod content;
+mod dockerfile;
+mod edit;
 mod node;
 mod problem;
 mod scalar;
@@ -16,6 +18,8 @@ mod yaml;
 use std::ops::Range;
 
 pub use content::{Content, NotManifest, looks_like_a_template};
+pub use dockerfile::{is_dockerfile, parse_dockerfile};
+pub use edit::{Edit, edited, insertions};
 pub use node::{Data, Entry, Node, Place, Style};
 pub use problem::{Problem, ProblemKind};
 pub use yaml::parse;
