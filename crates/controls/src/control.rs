@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bulkhead_model::view::Pod;
+use bulkhead_model::view::{Fields, Pod};
 
 use crate::claim::Claim;
 use crate::context::{Context, Findings};
@@ -48,6 +48,8 @@ pub enum Rule {
     Claim(fn(&Claim<'_>, &Context<'_>, &mut Findings)),
     /// This function, over every object, whatever its kind.
     Object(fn(&Object<'_>, &Context<'_>, &mut Findings)),
+    /// This function, over every Dockerfile ([`crate::judge_dockerfile`]). Admission sees none.
+    Dockerfile(fn(Fields<'_>, &mut Findings)),
     /// A policy inside the API server ([`crate::guards`]), because it must hold without us.
     Guard,
 }

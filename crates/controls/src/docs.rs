@@ -198,6 +198,7 @@ fn judged_by(control: &Control) -> (&'static str, &'static str) {
             "a ValidatingAdmissionPolicy inside the API server",
             "API server 内部的 ValidatingAdmissionPolicy",
         ),
+        Rule::Dockerfile(_) => ("`bulkhead check`, in files", "`bulkhead check`(针对文件)"),
         Rule::Pod(_) | Rule::Service(_) | Rule::Claim(_) | Rule::Object(_) => (
             "the webhook, and the gateway before it",
             "webhook,以及其前的网关",

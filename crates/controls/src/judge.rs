@@ -147,7 +147,7 @@ pub(crate) fn context<'a>(
     }
 }
 
-fn findings(
+pub(crate) fn findings(
     carrier: &Carrier,
     object: &Json<'_>,
     request: &AdmissionRequest<'_>,
@@ -180,7 +180,7 @@ fn findings(
                 let it = Object::new(&kind.group, &kind.resource, object);
                 rule(&it, context, &mut findings);
             }
-            Rule::Guard => {}
+            Rule::Guard | Rule::Dockerfile(_) => {}
         }
     }
     findings.into_vec()

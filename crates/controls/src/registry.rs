@@ -4,6 +4,7 @@
 use crate::boundary::{foreign_namespace, status_write, tenant_label_change};
 use crate::claim::volume_preclaimed;
 use crate::control::Control;
+use crate::dockerfile::root_user;
 use crate::pod::{
     capabilities_kept, forbidden_capability, host_ipc, host_network, host_path_volume, host_pid,
     host_port, privilege_escalation, privileged_container, runs_as_root, seccomp_unconfined,
@@ -19,6 +20,7 @@ pub static REGISTRY: &[Control] = &[
     forbidden_capability::CONTROL,
     privilege_escalation::CONTROL,
     privileged_container::CONTROL,
+    root_user::CONTROL,
     runs_as_root::CONTROL,
     host_path_volume::CONTROL,
     volume_preclaimed::CONTROL,

@@ -166,7 +166,7 @@ fn in_flow(text: &str, node: &Node, entries: &[Entry], map: &Map<String, Value>)
         Some(entry) => text.get(entry.key_span.clone())?.starts_with('"'),
         None => text.trim_start().starts_with(['{', '[']),
     };
-    let Some(last) = own().last() else {
+    let Some(last) = own().next_back() else {
         let inside: Vec<String> = pairs(map, quoted).collect();
         return Some(Edit {
             span: node.span.clone(),

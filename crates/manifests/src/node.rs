@@ -1,8 +1,9 @@
 //! The tree of a document, with positions.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use bulkhead_model::{FieldPath, Segment};
+use bulkhead_model::{FieldPath, Json, Segment};
 use serde_json::{Map, Number, Value};
 
 /// A value, and where it stands.
@@ -80,6 +81,24 @@ impl Node {
             Data::Map(entries, _) => {
                 let pairs = entries.iter().map(|e| (e.key.clone(), e.value.to_value()));
                 Value::Object(pairs.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// The same, as the rules look at it, without copying its strings.
+    #[must_use]
+    pub fn to_json(&self) -> Json<'_> {
+        match &self.data {
+            Data::Null => Json::Null,
+            Data::Bool(value) => Json::Bool(*value),
+            Data::Number(value) => Json::Number(value.clone()),
+            Data::String(value) => Json::String(Cow::Borrowed(value)),
+            Data::List(items, _) => Json::Array(items.iter().map(Self::to_json).collect()),
+            Data::Map(entries, _) => {
+                let fields = entries
+                    .iter()
+                    .map(|e| (Cow::Borrowed(e.key.as_str()), e.value.to_json()));
+                Json::Object(fields.collect())
             }
         }
     }

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     ("api", Kind::Pure, &["model"]),
     ("controls", Kind::Pure, &["model"]),
     ("manifests", Kind::Pure, &["model"]),
+    ("report", Kind::Pure, &[]),
     ("isolation", Kind::Pure, &["model", "api"]),
     ("scope", Kind::Pure, &["model"]),
     ("cluster", Kind::Edge, &["model", "api", "isolation"]),

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use bulkhead_controls::{Control, Facts, ObjectKey, REGISTRY, Rule, Unjudged, judge};
+use bulkhead_controls::{
+    Control, Facts, ObjectKey, REGISTRY, Rule, Unjudged, judge, judge_dockerfile,
+};
+use bulkhead_manifests::parse_dockerfile;
 use bulkhead_model::AdmissionRequest;
 use serde_json::json;
 
@@ -13,6 +16,8 @@ use crate::admission::{admit_with, create, mended, strict, update};
 use crate::yaml::Manifest;
 
 pub struct Block {
+    /// Whether it is a Dockerfile; else it is YAML.
+    pub dockerfile: bool,
     /// `before`, `after`, `known`, or empty.
     pub role: String,
     /// The subresource that the block comes through.
@@ -51,8 +56,10 @@ pub fn blocks(page: &str) -> Vec<Block> {
             continue;
         };
         let mut words = info.split(' ');
-        assert_eq!(words.next(), Some("yaml"), "a page holds YAML only: {line}");
+        let language = words.next().unwrap_or_default();
+        assert!(["yaml", "dockerfile"].contains(&language), "{line}");
         let mut block = Block {
+            dockerfile: language == "dockerfile",
             role: String::new(),
             subresource: None,
             text: String::new(),
@@ -71,7 +78,9 @@ pub fn blocks(page: &str) -> Vec<Block> {
                 .into_iter()
                 .flat_map(|(_, n)| n.split(", "))
             {
-                block.marks.insert((number + 1, name.to_owned()));
+                // A Dockerfile has no comments behind its instructions: there they stand above.
+                let line = number + 1 + usize::from(block.dockerfile);
+                block.marks.insert((line, name.to_owned()));
             }
             block.text.push_str(line);
             block.text.push('\n');
@@ -115,11 +124,28 @@ fn is_guards_refusal(control: &Control, block: &Block) -> bool {
     matches!(control.rule, Rule::Guard) && !block.marks.is_empty()
 }
 
+fn in_dockerfile(text: &str) -> BTreeSet<(usize, String)> {
+    let parsed = parse_dockerfile(text);
+    let dockerfile = parsed.documents.first().expect("a Dockerfile");
+    let line = |path| {
+        let start = dockerfile.locate(path).span.start;
+        text[..start].matches('\n').count() + 1
+    };
+    judge_dockerfile(&dockerfile.to_json())
+        .iter()
+        .map(|finding| (line(&finding.path), finding.control.to_owned()))
+        .collect()
+}
+
 #[test]
 fn every_block_is_judged_as_it_is_marked() {
     for control in REGISTRY {
         for block in blocks(control.page) {
             if block.role == "known" {
+                continue;
+            }
+            if block.dockerfile {
+                assert_eq!(in_dockerfile(&block.text), block.marks, "{}", block.text);
                 continue;
             }
             let manifest = block.manifest();

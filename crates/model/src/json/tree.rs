@@ -289,6 +289,25 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Of fields with one name the last counts.
+impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Object<'a> {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(fields: I) -> Self {
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        if fields.len() > FEW {
+            fields.reverse();
+            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+            fields.dedup_by(|(later, _), (first, _)| later == first);
+            // INVARIANT: a few that are sorted are as good as a few that are not.
+            return Self(fields);
+        }
+        let mut object = Self::default();
+        for (key, value) in fields {
+            object.insert(key, value);
+        }
+        object
+    }
+}
+
 /// Objects are equal whatever the order of their fields.
 impl PartialEq for Object<'_> {
     fn eq(&self, other: &Self) -> bool {
@@ -530,6 +549,21 @@ mod tests {
         assert!(matches!(fields[0].1, Json::String(Cow::Borrowed("text"))));
         assert_eq!(fields[1].0, "escaped");
         assert_eq!(fields[1].1.as_str(), Some("a\nb"));
+    }
+
+    #[test]
+    fn of_fields_with_one_name_the_last_counts() {
+        for count in [4, 40] {
+            let field = |n: usize| {
+                (
+                    Cow::from(format!("k{}", n % (count / 2))),
+                    Json::from(json!(n)),
+                )
+            };
+            let object: Object<'_> = (0..count).map(field).collect();
+            assert_eq!(object.len(), count / 2);
+            assert_eq!(object.get("k1"), Some(&Json::from(json!(count / 2 + 1))));
+        }
     }
 
     #[test]
