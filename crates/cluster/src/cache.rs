@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::cluster::Cluster;
+use crate::objects::{Kept, ObjectCache};
 use crate::resource::Kind;
 use crate::watch::Event;
 
@@ -70,6 +71,14 @@ impl<R> Cache<R> {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<R>> {
         self.shared.read().records.values().cloned().collect()
+    }
+
+    /// The records that a test holds for, by name. It is asked while the cache is locked.
+    #[must_use]
+    pub fn select(&self, test: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        let state = self.shared.read();
+        let records = state.records.values().filter(|record| test(record));
+        records.cloned().collect()
     }
 
     /// Waits until all objects have been listed once.
@@ -134,11 +143,40 @@ impl Changes {
 impl<R: Record> Cache<R> {
     pub(crate) fn follow(cluster: &Cluster, kind: Kind, selector: &str) -> Self {
         let shared = Arc::new(Shared::new());
-        let mut events = cluster.watch(kind, None, selector);
+        let mut events = cluster.watch_as(kind, None, selector, R::parse);
         let task = tokio::spawn({
             let shared = shared.clone();
             async move {
                 while let Some(event) = events.recv().await {
+                    shared.hear(event);
+                }
+            }
+        });
+        Self {
+            shared,
+            _watch: Arc::new(Some(AbortOnDrop(task))),
+        }
+    }
+
+    /// [`Self::follow`], and the objects themselves go into `objects`, so that one watch does
+    /// for both. An object is there before its name is heard here.
+    pub(crate) fn follow_keeping(
+        cluster: &Cluster,
+        kind: Kind,
+        selector: &str,
+        objects: &ObjectCache,
+    ) -> Self {
+        let shared = Arc::new(Shared::new());
+        let mut keeper = objects.keeper(kind.clone(), false);
+        let mut events = cluster.watch_as(kind, None, selector, |object| {
+            Some((Kept::of(&object), R::parse(object)?))
+        });
+        let task = tokio::spawn({
+            let shared = shared.clone();
+            async move {
+                while let Some(event) = events.recv().await {
+                    let (kept, event) = unzip(event);
+                    keeper.hear(kept);
                     shared.hear(event);
                 }
             }
@@ -154,7 +192,8 @@ impl<R: Record> Cache<R> {
     #[must_use]
     pub fn fixed(objects: Vec<Value>) -> Self {
         let shared = Arc::new(Shared::new());
-        shared.hear(Event::Listed(objects));
+        let records = objects.into_iter().filter_map(R::parse).collect();
+        shared.hear(Event::Listed(records));
         Self {
             shared,
             _watch: Arc::new(None),
@@ -192,13 +231,26 @@ impl<R> Shared<R> {
     }
 }
 
-impl<R: Record> Shared<R> {
-    fn hear(&self, event: Event) {
+/// One event for each of two listeners.
+fn unzip<A, B>(event: Event<(A, B)>) -> (Event<A>, Event<B>) {
+    match event {
+        Event::Listed(objects) => {
+            let (one, other) = objects.into_iter().unzip();
+            (Event::Listed(one), Event::Listed(other))
+        }
+        Event::Applied((one, other)) => (Event::Applied(one), Event::Applied(other)),
+        Event::Deleted((one, other)) => (Event::Deleted(one), Event::Deleted(other)),
+        Event::Connected => (Event::Connected, Event::Connected),
+        Event::Lost(why) => (Event::Lost(why.clone()), Event::Lost(why)),
+    }
+}
+
+impl<R> Shared<R> {
+    fn hear(&self, event: Event<(String, R)>) {
         let names = match event {
-            Event::Listed(objects) => {
-                let records: BTreeMap<String, Arc<R>> = objects
+            Event::Listed(records) => {
+                let records: BTreeMap<String, Arc<R>> = records
                     .into_iter()
-                    .filter_map(R::parse)
                     .map(|(name, record)| (name, Arc::new(record)))
                     .collect();
                 let mut state = self.write();
@@ -215,19 +267,13 @@ impl<R: Record> Shared<R> {
                 state.lost = None;
                 names
             }
-            Event::Applied(object) => {
-                let Some((name, record)) = R::parse(object) else {
-                    return;
-                };
+            Event::Applied((name, record)) => {
                 let mut state = self.write();
                 state.records.insert(name.clone(), Arc::new(record));
                 state.lost = None;
                 vec![name]
             }
-            Event::Deleted(object) => {
-                let Some((name, _)) = R::parse(object) else {
-                    return;
-                };
+            Event::Deleted((name, _)) => {
                 self.write().records.remove(&name);
                 vec![name]
             }
@@ -269,32 +315,35 @@ mod tests {
         json!({"name": name, "n": n})
     }
 
+    fn plain(name: &str, n: i64) -> (String, Plain) {
+        (name.to_owned(), Plain(n))
+    }
+
     fn heard(names: &mut mpsc::UnboundedReceiver<String>) -> Vec<String> {
         std::iter::from_fn(|| names.try_recv().ok()).collect()
     }
 
     #[test]
     fn a_list_replaces_everything_and_names_what_went() {
-        let cache = Cache::<Plain>::fixed(vec![object("a", 1), object("b", 2)]);
+        let cache = Cache::<Plain>::fixed(vec![object("a", 1), object("b", 2), json!({})]);
         let mut names = cache.names();
         assert_eq!(heard(&mut names), ["a", "b"]);
-        cache.shared.hear(Event::Listed(vec![
-            object("b", 3),
-            object("c", 4),
-            json!({}),
-        ]));
+        cache
+            .shared
+            .hear(Event::Listed(vec![plain("b", 3), plain("c", 4)]));
         assert_eq!(heard(&mut names), ["b", "c", "a"]);
         assert!(cache.get("a").is_none());
         assert_eq!(cache.get("b").map(|plain| plain.0), Some(3));
         assert_eq!(cache.all().len(), 2);
+        assert_eq!(cache.select(|plain| plain.0 > 3).len(), 1);
     }
 
     #[test]
     fn single_changes_are_heard() {
         let cache = Cache::<Plain>::fixed(vec![object("a", 1)]);
         let mut names = cache.names();
-        cache.shared.hear(Event::Applied(object("b", 2)));
-        cache.shared.hear(Event::Deleted(object("a", 1)));
+        cache.shared.hear(Event::Applied(plain("b", 2)));
+        cache.shared.hear(Event::Deleted(plain("a", 1)));
         assert_eq!(heard(&mut names), ["a", "b", "a"]);
         assert!(cache.get("a").is_none() && cache.get("b").is_some());
     }
@@ -308,7 +357,7 @@ mod tests {
         };
         cache.shared.hear(Event::Connected);
         assert!(!cache.is_ready(), "not listed yet");
-        cache.shared.hear(Event::Listed(vec![object("a", 1)]));
+        cache.shared.hear(Event::Listed(vec![plain("a", 1)]));
         assert!(cache.is_ready() && cache.stale_for().is_none());
         cache.shared.hear(Event::Lost("gone".to_owned()));
         assert!(!cache.is_ready() && cache.stale_for().is_some());

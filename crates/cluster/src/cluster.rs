@@ -197,7 +197,8 @@ impl Cluster {
         namespace: Option<&str>,
         selector: &str,
     ) -> Result<Vec<Value>, ClusterError> {
-        Ok(self.list_page_by_page(kind, namespace, selector).await?.0)
+        let listed = self.list_page_by_page(kind, namespace, selector, Some);
+        Ok(listed.await?.0)
     }
 
     /// Changes an object by a JSON merge patch. A `metadata.resourceVersion` in the patch makes
@@ -247,12 +248,13 @@ impl Cluster {
     }
 
     /// The objects, and the version of the list from which a watch can go on.
-    pub(crate) async fn list_page_by_page(
+    pub(crate) async fn list_page_by_page<T>(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
         selector: &str,
-    ) -> Result<(Vec<Value>, String), ClusterError> {
+        make: fn(Value) -> Option<T>,
+    ) -> Result<(Vec<T>, String), ClusterError> {
         let path = self
             .resource(kind)
             .await?
@@ -278,7 +280,7 @@ impl Cluster {
             // An empty list may come as `null` from servers that are written in Go.
             match page.get_mut("items").map(Value::take) {
                 Some(Value::Array(items)) => {
-                    objects.extend(items.into_iter().map(|item| typed(item, kind)));
+                    objects.extend(items.into_iter().filter_map(|item| make(typed(item, kind))));
                 }
                 Some(Value::Null) => {}
                 _ => {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cache::{Cache, Record};
 use crate::cluster::Cluster;
+use crate::objects::ObjectCache;
 use crate::resource::Kind;
 
 /// All namespaces that carry the label [`labels::TENANT`], by name. A namespace that is not
@@ -40,6 +41,12 @@ impl NamespaceCache {
     #[must_use]
     pub fn start(cluster: &Cluster) -> Self {
         Self::follow(cluster, Kind::namespace(), labels::TENANT)
+    }
+
+    /// [`Self::start`], and the Namespace objects themselves go into `objects`.
+    #[must_use]
+    pub fn start_keeping(cluster: &Cluster, objects: &ObjectCache) -> Self {
+        Self::follow_keeping(cluster, Kind::namespace(), labels::TENANT, objects)
     }
 
     /// The namespaces that carry the name and the UID of a tenant, by name.

@@ -27,16 +27,16 @@ const MARGIN: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(3);
 
-/// What happened to the objects of a kind.
+/// What happened to the objects of a kind, each as a `T`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum Event<T = Value> {
     /// These are all objects; what is not among them is gone.
-    Listed(Vec<Value>),
+    Listed(Vec<T>),
     /// An object is new or has changed.
-    Applied(Value),
+    Applied(T),
     /// An object is gone; its last state.
-    Deleted(Value),
+    Deleted(T),
     /// The watch stands.
     Connected,
     /// The watch is broken and being set up again. Until [`Event::Connected`] or
@@ -54,6 +54,18 @@ impl Cluster {
         namespace: Option<&str>,
         selector: &str,
     ) -> mpsc::Receiver<Event> {
+        self.watch_as(kind, namespace, selector, Some)
+    }
+
+    /// [`Self::watch`], each object as what is made of it on arrival: of a long list only one
+    /// page at a time is held as it came. Objects of which nothing is made are left out.
+    pub(crate) fn watch_as<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        selector: &str,
+        make: fn(Value) -> Option<T>,
+    ) -> mpsc::Receiver<Event<T>> {
         let (events, receiver) = mpsc::channel(1024);
         let mut follower = Follower {
             cluster: self.clone(),
@@ -62,20 +74,22 @@ impl Cluster {
             selector: selector.to_owned(),
             version: None,
             events,
+            make,
         };
         tokio::spawn(async move { follower.run().await });
         receiver
     }
 }
 
-struct Follower {
+struct Follower<T> {
     cluster: Cluster,
     kind: Kind,
     namespace: Option<String>,
     selector: String,
     /// Where a watch may go on; none: list first.
     version: Option<String>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Event<T>>,
+    make: fn(Value) -> Option<T>,
 }
 
 /// Why following stops for a while or for good.
@@ -86,7 +100,7 @@ enum Break {
     Unheard,
 }
 
-impl Follower {
+impl<T: Send + 'static> Follower<T> {
     async fn run(&mut self) {
         let mut delay = FIRST_DELAY;
         loop {
@@ -166,11 +180,17 @@ impl Follower {
         match event {
             Wire::Added(object) | Wire::Modified(object) => {
                 self.advance(version_of(&object));
-                self.send(Event::Applied(object)).await
+                match self.make(object) {
+                    Some(object) => self.send(Event::Applied(object)).await,
+                    None => Ok(()),
+                }
             }
             Wire::Deleted(object) => {
                 self.advance(version_of(&object));
-                self.send(Event::Deleted(object)).await
+                match self.make(object) {
+                    Some(object) => self.send(Event::Deleted(object)).await,
+                    None => Ok(()),
+                }
             }
             Wire::Bookmark(bookmark) => {
                 self.advance(Some(bookmark.metadata.resource_version));
@@ -186,7 +206,12 @@ impl Follower {
     async fn list(&mut self) -> Result<String, Break> {
         let listed = self
             .cluster
-            .list_page_by_page(&self.kind, self.namespace.as_deref(), &self.selector)
+            .list_page_by_page(
+                &self.kind,
+                self.namespace.as_deref(),
+                &self.selector,
+                self.make,
+            )
             .await;
         let (objects, version) = listed.map_err(|error| Break::Lost(error.chain()))?;
         self.version = Some(version.clone());
@@ -230,12 +255,11 @@ impl Follower {
         }
     }
 
-    async fn send(&self, event: Event) -> Result<(), Break> {
-        let event = match event {
-            Event::Applied(object) => Event::Applied(typed(object, &self.kind)),
-            Event::Deleted(object) => Event::Deleted(typed(object, &self.kind)),
-            other => other,
-        };
+    fn make(&self, object: Value) -> Option<T> {
+        (self.make)(typed(object, &self.kind))
+    }
+
+    async fn send(&self, event: Event<T>) -> Result<(), Break> {
         self.events.send(event).await.map_err(|_| Break::Unheard)
     }
 }

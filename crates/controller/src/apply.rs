@@ -10,8 +10,9 @@ use crate::decide::plan::Plan;
 /// How many requests one reconciliation has under way at a time.
 const AT_ONCE: usize = 8;
 
-/// Does what the plan says. All of it is tried; the first error is the result.
-pub(crate) async fn carry_out(cluster: &Cluster, plan: Plan) -> Result<(), ClusterError> {
+/// Does what the plan says. All of it is tried. The result is what was applied, as the API server
+/// has stored it, or the first error.
+pub(crate) async fn carry_out(cluster: &Cluster, plan: Plan) -> Result<Vec<Value>, ClusterError> {
     // A binding may be made only once its role is there to be looked at.
     let (roles, others) = plan
         .apply
@@ -20,11 +21,12 @@ pub(crate) async fn carry_out(cluster: &Cluster, plan: Plan) -> Result<(), Clust
     let roles = apply_all(cluster, roles).await;
     let others = apply_all(cluster, others).await;
     let pruned = prune(cluster, plan.prune).await;
-    roles.and(others).and(pruned)
+    pruned?;
+    Ok([roles?, others?].concat())
 }
 
-async fn apply_all(cluster: &Cluster, objects: Vec<Value>) -> Result<(), ClusterError> {
-    let applied: Vec<Result<(), ClusterError>> = stream::iter(objects)
+async fn apply_all(cluster: &Cluster, objects: Vec<Value>) -> Result<Vec<Value>, ClusterError> {
+    let applied: Vec<Result<Value, ClusterError>> = stream::iter(objects)
         .map(|object| async move { apply(cluster, &object).await })
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -65,15 +67,7 @@ pub(crate) async fn list(
     Ok(lists.concat())
 }
 
-/// The objects as they are now, each asked for by name: a list would wait until the API server's
-/// cache has caught up with the writes. What is missing is left out.
-pub(crate) async fn read(cluster: &Cluster, wanted: &[Value]) -> Result<Vec<Value>, ClusterError> {
-    let references: Vec<ObjectRef> = wanted.iter().map(ObjectRef::of).collect::<Result<_, _>>()?;
-    let objects = references.iter().map(|reference| cluster.get(reference));
-    Ok(try_join_all(objects).await?.into_iter().flatten().collect())
-}
-
-async fn apply(cluster: &Cluster, object: &Value) -> Result<(), ClusterError> {
+async fn apply(cluster: &Cluster, object: &Value) -> Result<Value, ClusterError> {
     match cluster.apply(object).await {
         // What a binding binds cannot be changed. One of our name that binds something else is
         // not ours, or was changed past recognition: it makes place.
@@ -82,9 +76,9 @@ async fn apply(cluster: &Cluster, object: &Value) -> Result<(), ClusterError> {
             cluster
                 .delete(&ObjectRef::of(object)?, &DeleteOptions::default())
                 .await?;
-            cluster.apply(object).await.map(drop)
+            cluster.apply(object).await
         }
-        other => other.map(drop),
+        other => other,
     }
 }
 

@@ -1,14 +1,19 @@
 //! What all reconcilers share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use bulkhead_cluster::{Cluster, ClusterError, NamespaceCache, TenantCache};
+use bulkhead_cluster::{
+    Cluster, ClusterError, Followed, Kind, NamespaceCache, NamespaceRecord, ObjectCache,
+    TenantCache,
+};
 use bulkhead_isolation::LABEL_MANAGED_BY;
 use bulkhead_model::labels;
 use serde_json::Value;
 
+use crate::namespaces;
 use crate::queue::Queue;
 
 /// What there is to reconcile.
@@ -27,13 +32,28 @@ pub(crate) enum Key {
 pub(crate) struct Caches {
     pub(crate) tenants: TenantCache,
     pub(crate) namespaces: NamespaceCache,
+    pub(crate) objects: ObjectCache,
 }
 
 impl Caches {
     pub(crate) fn start(cluster: &Cluster) -> Self {
+        let followed = |kind: Kind, namespace: Option<&str>| Followed {
+            kind,
+            namespace: namespace.map(str::to_owned),
+            selector: ours(None),
+        };
+        let mut all: Vec<Followed> = namespaces::kinds()
+            .into_iter()
+            .map(|kind| followed(kind, None))
+            .collect();
+        // Of Bulkhead's own namespace; the RoleBindings there are among those of all.
+        let claims = Kind::new("rbac.authorization.k8s.io/v1", "Role");
+        all.push(followed(claims, Some(labels::SYSTEM_NAMESPACE)));
+        let objects = ObjectCache::start(cluster, all);
         Self {
             tenants: TenantCache::start(cluster),
-            namespaces: NamespaceCache::start(cluster),
+            namespaces: NamespaceCache::start_keeping(cluster, &objects),
+            objects,
         }
     }
 
@@ -41,11 +61,12 @@ impl Caches {
     pub(crate) async fn ready(&self) {
         self.tenants.ready().await;
         self.namespaces.ready().await;
+        self.objects.ready().await;
     }
 
     /// Whether everything has been listed and all watches stand.
     pub(crate) fn are_ready(&self) -> bool {
-        self.tenants.is_ready() && self.namespaces.is_ready()
+        self.tenants.is_ready() && self.namespaces.is_ready() && self.objects.is_ready()
     }
 }
 
@@ -54,11 +75,30 @@ pub(crate) struct Context {
     pub(crate) cluster: Cluster,
     pub(crate) tenants: TenantCache,
     pub(crate) namespaces: NamespaceCache,
+    /// Tenants' Namespaces, all that isolates them, and the claims in our own, as last seen.
+    pub(crate) objects: ObjectCache,
     pub(crate) queue: Queue<Key>,
     /// Shards as they were last seen or applied. Held while shards are written, so that what is
     /// written last was computed last.
     pub(crate) shards: tokio::sync::Mutex<BTreeMap<String, Value>>,
     memory: Mutex<Memory>,
+    start: Start,
+}
+
+/// How far the first look at everything has come.
+#[derive(Default)]
+struct Start {
+    /// Which feeds have put all that there was into the queue.
+    fed: [AtomicBool; 3],
+    over: AtomicBool,
+}
+
+/// What feeds the queue with all that there is, at first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Feed {
+    Tenants,
+    Namespaces,
+    Objects,
 }
 
 /// What is known and stands in no object.
@@ -77,11 +117,44 @@ impl Context {
         Self {
             tenants: caches.tenants,
             namespaces: caches.namespaces,
+            objects: caches.objects,
             cluster,
             queue: Queue::new(),
             shards: tokio::sync::Mutex::default(),
             memory: Mutex::default(),
+            start: Start::default(),
         }
+    }
+
+    /// Notes that a feed has put all that there was into the queue.
+    pub(crate) fn note_fed(&self, feed: Feed) {
+        if let Some(fed) = self.start.fed.get(feed as usize) {
+            fed.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn is_fed(&self, feed: Feed) -> bool {
+        let fed = self.start.fed.get(feed as usize);
+        fed.is_some_and(|fed| fed.load(Ordering::Acquire))
+    }
+
+    /// True once: when everything that there was at first has been looked at, and nothing is
+    /// left to do.
+    pub(crate) fn is_start_over(&self) -> bool {
+        !self.start.over.load(Ordering::Acquire)
+            && self.start.fed.iter().all(|fed| fed.load(Ordering::Acquire))
+            && self.queue.is_idle()
+            && !self.start.over.swap(true, Ordering::AcqRel)
+    }
+
+    /// The namespaces that carry a tenant's name, whatever UID they carry.
+    pub(crate) fn namespaces_labelled(&self, tenant: &str) -> Vec<Arc<NamespaceRecord>> {
+        self.namespaces.select(|namespace| {
+            namespace
+                .tenant
+                .as_ref()
+                .is_some_and(|name| name.as_str() == tenant)
+        })
     }
 
     /// Notes what is wrong with a namespace, or that nothing is. True if that is news.
@@ -90,6 +163,10 @@ impl Context {
             Some(text) => memory.problems.insert(namespace.to_owned(), text.clone()) != Some(text),
             None => memory.problems.remove(namespace).is_some(),
         })
+    }
+
+    pub(crate) fn has_problem(&self, namespace: &str) -> bool {
+        self.memory(|memory| memory.problems.contains_key(namespace))
     }
 
     pub(crate) fn problems(&self) -> BTreeMap<String, String> {

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_cluster::{Event, Kind, NamespaceRecord, TenantRecord};
+use bulkhead_cluster::{NamespaceRecord, TenantRecord, Touched};
 use bulkhead_model::{Prefix, labels};
-use serde_json::Value;
 
-use crate::context::{Context, Key, ours};
-use crate::{namespaces, shards};
+use crate::context::{Context, Feed, Key};
+use crate::shards;
 
 /// How long a tenant's status may lag behind its namespaces, so that many changes make one write.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -22,7 +21,13 @@ const SHARDS: Duration = Duration::from_secs(10);
 pub(crate) async fn tenants(context: &Context) {
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     let mut names = context.tenants.names();
-    while let Some(name) = names.recv().await {
+    loop {
+        if names.is_empty() {
+            context.note_fed(Feed::Tenants);
+        }
+        let Some(name) = names.recv().await else {
+            return;
+        };
         context.queue.add(Key::Tenant(name.clone()));
         let now = context.tenants.get(&name).map(|record| Seen::of(&record));
         let before = match &now {
@@ -34,28 +39,27 @@ pub(crate) async fn tenants(context: &Context) {
             continue;
         }
         context.queue.add(Key::Shards);
-        for namespace in context.namespaces.all() {
-            if namespace
-                .tenant
-                .as_ref()
-                .is_some_and(|tenant| tenant.as_str() == name)
-            {
-                context
-                    .queue
-                    .add(Key::Namespace(namespace.name.to_string()));
-            }
+        for namespace in context.namespaces_labelled(&name) {
+            context
+                .queue
+                .add(Key::Namespace(namespace.name.to_string()));
         }
         let prefixes = [before.and_then(|b| b.prefix), now.and_then(|n| n.prefix)];
-        for other in context.tenants.all() {
-            let overlaps = |prefix: &Prefix| {
-                other
-                    .tenant
-                    .as_ref()
-                    .is_ok_and(|tenant| tenant.prefix.overlaps(prefix))
-            };
-            if other.name != name && prefixes.iter().flatten().any(overlaps) {
-                context.queue.add(Key::Tenant(other.name.clone()));
-            }
+        let overlaps = |other: &TenantRecord, prefix: &Prefix| {
+            other
+                .tenant
+                .as_ref()
+                .is_ok_and(|tenant| tenant.prefix.overlaps(prefix))
+        };
+        let concerned = context.tenants.select(|other| {
+            other.name != name
+                && prefixes
+                    .iter()
+                    .flatten()
+                    .any(|prefix| overlaps(other, prefix))
+        });
+        for other in concerned {
+            context.queue.add(Key::Tenant(other.name.clone()));
         }
     }
 }
@@ -88,14 +92,21 @@ impl Seen {
 pub(crate) async fn namespaces(context: &Context) {
     let mut seen: BTreeMap<String, Arc<NamespaceRecord>> = BTreeMap::new();
     let mut names = context.namespaces.names();
-    while let Some(name) = names.recv().await {
+    loop {
+        if names.is_empty() {
+            context.note_fed(Feed::Namespaces);
+        }
+        let Some(name) = names.recv().await else {
+            return;
+        };
         context.queue.add(Key::Namespace(name.clone()));
         let now = context.namespaces.get(&name);
         let before = match &now {
             Some(now) => seen.insert(name, now.clone()),
             None => seen.remove(&name),
         };
-        if before != now {
+        // At first every Tenant is looked at anyway.
+        if before != now && context.is_fed(Feed::Namespaces) {
             let concerned: BTreeSet<String> = [before, now]
                 .into_iter()
                 .flatten()
@@ -109,49 +120,29 @@ pub(crate) async fn namespaces(context: &Context) {
 }
 
 /// Follows everything that isolates, so that what is changed is mended at once, and what is left
-/// over in places that are no tenant's any more is found. Ends only if a watch does.
+/// over in places that are no tenant's any more is found. Ends only if the cache does.
 pub(crate) async fn drift(context: &Context) {
-    let mut watches: Vec<_> = namespaces::kinds()
-        .into_iter()
-        .map(|kind| context.cluster.watch(kind, None, &ours(None)))
-        .collect();
-    let roles = Kind::new("rbac.authorization.k8s.io/v1", "Role");
-    watches.push(
-        context
-            .cluster
-            .watch(roles, Some(labels::SYSTEM_NAMESPACE), &ours(None)),
-    );
-    let followers = watches.into_iter().map(|mut watch| {
-        Box::pin(async move {
-            while let Some(event) = watch.recv().await {
-                for object in objects(&event) {
-                    if let Some(key) = concerned(object) {
-                        context.queue.add(key);
-                    }
-                }
-            }
-        })
-    });
-    futures::future::select_all(followers).await;
-}
-
-fn objects(event: &Event) -> &[Value] {
-    match event {
-        Event::Listed(objects) => objects,
-        Event::Applied(object) | Event::Deleted(object) => std::slice::from_ref(object),
-        _ => &[],
+    let mut touched = context.objects.touched();
+    loop {
+        if touched.is_empty() {
+            context.note_fed(Feed::Objects);
+        }
+        let Some(object) = touched.recv().await else {
+            return;
+        };
+        if let Some(key) = concerned(object) {
+            context.queue.add(key);
+        }
     }
 }
 
 /// Whose reconciliation looks after an object: its namespace's, or its tenant's for claims.
-fn concerned(object: &Value) -> Option<Key> {
-    let metadata = object.get("metadata")?;
-    let namespace = metadata.get("namespace")?.as_str()?;
-    if namespace == labels::SYSTEM_NAMESPACE {
-        let tenant = metadata.get("labels")?.get(labels::TENANT)?.as_str()?;
-        return Some(Key::Tenant(tenant.to_owned()));
+fn concerned(object: Touched) -> Option<Key> {
+    if object.namespace == labels::SYSTEM_NAMESPACE {
+        object.tenant.map(Key::Tenant)
+    } else {
+        Some(Key::Namespace(object.namespace))
     }
-    Some(Key::Namespace(namespace.to_owned()))
 }
 
 /// Has the forwarder's shards read again and again. They can be had by name only, so nothing tells
@@ -191,21 +182,26 @@ pub(crate) async fn resync(context: &Context) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn each_object_has_somebody_who_looks_after_it() {
-        let object = |namespace: &str| json!({"metadata": {"name": "x", "namespace": namespace, "labels": {labels::TENANT: "acme"}}});
-        assert_eq!(
-            concerned(&object("acme-dev")),
-            Some(Key::Namespace("acme-dev".to_owned()))
-        );
-        assert_eq!(
-            concerned(&object(labels::SYSTEM_NAMESPACE)),
-            Some(Key::Tenant("acme".to_owned()))
-        );
-        assert_eq!(concerned(&json!({"metadata": {"name": "x"}})), None);
+        let touched = |namespace: &str, tenant: Option<&str>| Touched {
+            namespace: namespace.to_owned(),
+            tenant: tenant.map(str::to_owned),
+        };
+        for (object, expected) in [
+            (
+                touched("acme-dev", Some("acme")),
+                Some(Key::Namespace("acme-dev".to_owned())),
+            ),
+            (
+                touched(labels::SYSTEM_NAMESPACE, Some("acme")),
+                Some(Key::Tenant("acme".to_owned())),
+            ),
+            (touched(labels::SYSTEM_NAMESPACE, None), None),
+        ] {
+            assert_eq!(concerned(object), expected);
+        }
     }
 }

@@ -173,6 +173,9 @@ async fn worker(context: &Context) {
             }
         };
         context.queue.finish(key, outcome);
+        if context.is_start_over() {
+            tracing::info!("all observed: nothing is left to do");
+        }
     }
 }
 

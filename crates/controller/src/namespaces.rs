@@ -6,13 +6,13 @@ use std::time::Duration;
 use bulkhead_cluster::{ClusterError, Kind, NamespaceRecord, ObjectRef, TenantRecord};
 use bulkhead_isolation::{Metadata, namespace_metadata, namespace_objects};
 use bulkhead_model::{Tenant, labels};
-use futures::{join, try_join};
+use futures::join;
 use serde_json::{Value, json};
 
-use crate::apply::{carry_out, list, prune, read};
+use crate::apply::{carry_out, list, prune};
 use crate::context::{Context, Key, ReconcileError, ours};
 use crate::decide::metadata;
-use crate::decide::plan::{Plan, difference, plan};
+use crate::decide::plan::{Plan, after, difference, plan};
 use crate::decide::standing::{Standing, standing};
 use crate::queue::Outcome;
 
@@ -39,30 +39,87 @@ enum Owner {
     Tenant(Arc<Tenant>),
 }
 
+/// A namespace and all objects of ours in it, together.
+struct Seen {
+    namespace: Value,
+    record: NamespaceRecord,
+    objects: Vec<Value>,
+}
+
+impl Seen {
+    /// As the watches told it last; none if they know of no such namespace.
+    fn last(context: &Context, name: &str) -> Option<Self> {
+        let (namespaces, objects): (Vec<Value>, Vec<Value>) = context
+            .objects
+            .in_namespace(name)
+            .into_iter()
+            .partition(|object| object.get("kind").is_some_and(|kind| kind == "Namespace"));
+        let namespace = namespaces.into_iter().next()?;
+        Some(Self {
+            record: NamespaceRecord::of(&namespace)?,
+            namespace,
+            objects,
+        })
+    }
+
+    /// As it is now.
+    async fn now(context: &Context, name: &str) -> Result<Option<Self>, ClusterError> {
+        let reference = ObjectRef::cluster(Kind::namespace(), name);
+        let Some(namespace) = context.cluster.get(&reference).await? else {
+            return Ok(None);
+        };
+        let Some(record) = NamespaceRecord::of(&namespace) else {
+            return Ok(None);
+        };
+        let objects = list(&context.cluster, &kinds(), name, &ours(None)).await?;
+        Ok(Some(Self {
+            namespace,
+            record,
+            objects,
+        }))
+    }
+}
+
 /// Makes a namespace what it should be.
+///
+/// What the watches told last is gone by first: a namespace that is as it should be costs no
+/// request, and every write is conditional or comes out the same if that was old. If it was, or
+/// the watches are down, or it did not go well before, the API server is asked.
 pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, ReconcileError> {
     if name == labels::SYSTEM_NAMESPACE {
         return Ok(Outcome::Done);
     }
-    let reference = ObjectRef::cluster(Kind::namespace(), name);
-    let live = context.cluster.get(&reference).await?;
-    let Some((live, record)) = live
-        .and_then(|live| Some((NamespaceRecord::of(&live)?, live)))
-        .map(|(record, live)| (live, record))
-        .filter(|(_, record)| !record.deleting)
-    else {
+    if context.objects.is_ready()
+        && !context.has_problem(name)
+        && let Some(seen) = Seen::last(context, name)
+    {
+        match make(context, seen).await {
+            Err(error) if error.is_conflict() => {}
+            other => return other,
+        }
+    }
+    let Some(seen) = Seen::now(context, name).await? else {
         context.note_problem(name, None);
         return Ok(Outcome::Done);
     };
+    match make(context, seen).await {
+        Err(error) if error.is_conflict() => Ok(Outcome::After(Duration::from_millis(20))),
+        other => other,
+    }
+}
+
+async fn make(context: &Context, seen: Seen) -> Result<Outcome, ReconcileError> {
+    let record = seen.record.clone();
+    if record.deleting {
+        context.note_problem(record.name.as_str(), None);
+        return Ok(Outcome::Done);
+    }
     match owner(context, &record).await? {
         Owner::Tenant(tenant) => {
-            let result = isolate(context, &tenant, live, &record).await;
+            let result = isolate(context, &tenant, seen).await;
             let problem = result.as_ref().err().filter(|error| !error.is_conflict());
             note(context, &record, problem.map(ReconcileError::line));
-            match result {
-                Err(error) if error.is_conflict() => Ok(Outcome::After(Duration::from_millis(20))),
-                other => other,
-            }
+            result
         }
         Owner::Closed(reason) => {
             note(context, &record, Some(reason));
@@ -141,7 +198,8 @@ async fn owner(context: &Context, record: &NamespaceRecord) -> Result<Owner, Clu
             }
         }
     };
-    Ok(match standing(&record, &context.tenants.all()) {
+    // Whether its prefix conflicts with another's is no matter: it keeps what it has.
+    Ok(match standing(&record, &[]) {
         Standing::Good(tenant) | Standing::Conflict(tenant, _) => Owner::Tenant(tenant),
         Standing::Invalid(_) => Owner::Closed("the Tenant's spec is invalid".to_owned()),
         Standing::Deleting => Owner::Deleted,
@@ -153,29 +211,30 @@ async fn owner(context: &Context, record: &NamespaceRecord) -> Result<Owner, Clu
 async fn isolate(
     context: &Context,
     tenant: &Tenant,
-    live: Value,
-    record: &NamespaceRecord,
+    seen: Seen,
 ) -> Result<Outcome, ReconcileError> {
-    let wanted = Wanted::of(tenant, record);
-    let objects = wanted.list(context).await?;
-    let before = wanted.compare(live, &objects);
+    let record = seen.record.clone();
+    let wanted = Wanted::of(tenant, &record);
+    let before = wanted.compare(seen.namespace, seen.objects);
     let (after, result) = if before.differences().is_empty() {
         (before, Ok(()))
     } else {
         tracing::info!(namespace = %record.name, differences = ?before.differences(), "mending");
         let breach = before.is_breach();
-        let mended = wanted.mend(context, before).await;
-        let read_back = wanted.read_back(context, mended.is_ok()).await;
-        match (mended, read_back) {
-            (Err(error), Ok(after)) => (after, Err(error.into())),
-            (Ok(()), Ok(after)) => (after, Ok(())),
-            (_, Err(error)) => {
-                if breach && !error.is_conflict() {
-                    // Known to have been wrong, and not known to be mended.
-                    withdraw(context, record).await?;
+        match wanted.mend(context, before).await {
+            Ok(after) => (after, Ok(())),
+            // The next look is at what is there now; until then nothing more is known.
+            Err(error) if error.is_conflict() => return Err(error),
+            Err(error) => match wanted.read_back(context).await {
+                Ok(after) => (after, Err(error)),
+                Err(unknown) => {
+                    if breach && !unknown.is_conflict() {
+                        // Known to have been wrong, and not known to be mended.
+                        withdraw(context, &record).await?;
+                    }
+                    return Err(unknown);
                 }
-                return Err(error);
-            }
+            },
         }
     };
     let left = after.differences();
@@ -185,7 +244,7 @@ async fn isolate(
     };
     if after.is_breach() {
         if !result.as_ref().is_err_and(ReconcileError::is_conflict) {
-            withdraw(context, record).await?;
+            withdraw(context, &record).await?;
         }
     } else if !record.is_isolated() {
         open(context, tenant, &after.live).await?;
@@ -232,63 +291,54 @@ impl<'a> Wanted<'a> {
         ObjectRef::cluster(Kind::namespace(), self.record.name.as_str())
     }
 
-    async fn list(&self, context: &Context) -> Result<Vec<Value>, ClusterError> {
-        list(
-            &context.cluster,
-            &kinds(),
-            self.record.name.as_str(),
-            &ours(None),
-        )
-        .await
-    }
-
-    fn compare(&self, live: Value, objects: &[Value]) -> Found {
+    fn compare(&self, live: Value, objects: Vec<Value>) -> Found {
         Found {
             metadata: difference(&self.namespace, Some(&live)),
-            plan: plan(&self.objects, objects),
+            plan: plan(&self.objects, &objects),
             live,
+            objects,
         }
     }
 
-    /// Does all that can be done; the first error is the result.
-    async fn mend(&self, context: &Context, found: Found) -> Result<(), ClusterError> {
+    /// Does all that can be done; the first error is the result. Else what is there now: the API
+    /// server answers each write with the object as it has stored it, which is read here as
+    /// anything else that is read back.
+    async fn mend(&self, context: &Context, found: Found) -> Result<Found, ReconcileError> {
         let namespace = async {
             if found.metadata.is_none() {
-                return Ok(());
+                return Ok(found.live.clone());
             }
             let patch = metadata::patch(&self.metadata, &found.live);
-            context
-                .cluster
-                .merge_patch(&self.reference(), &patch)
-                .await
-                .map(drop)
+            context.cluster.merge_patch(&self.reference(), &patch).await
         };
-        let (namespace, objects) = join!(namespace, carry_out(&context.cluster, found.plan));
-        namespace.and(objects)
+        let (namespace, applied) =
+            join!(namespace, carry_out(&context.cluster, found.plan.clone()));
+        let objects = after(found.objects, &found.plan, applied?);
+        self.if_still_theirs(namespace?, objects)
     }
 
-    /// The namespace and what is in it as they are now. What had to be deleted is looked for
-    /// only if not everything is known to have been done.
-    async fn read_back(&self, context: &Context, done: bool) -> Result<Found, ReconcileError> {
-        let objects = async {
-            match done {
-                true => read(&context.cluster, &self.objects).await,
-                false => self.list(context).await,
-            }
-        };
-        let reference = self.reference();
-        let (live, objects) = try_join!(context.cluster.get(&reference), objects)?;
-        let still_theirs = live
-            .as_ref()
-            .and_then(NamespaceRecord::of)
-            .is_some_and(|now| {
-                now.uid == self.record.uid && now.belongs_to(&self.tenant.name, &self.tenant.uid)
-            });
-        match live {
-            Some(live) if still_theirs => Ok(self.compare(live, &objects)),
-            _ => Err(ReconcileError::Differs(
+    /// The namespace and what is in it as they are now.
+    async fn read_back(&self, context: &Context) -> Result<Found, ReconcileError> {
+        match Seen::now(context, self.record.name.as_str()).await? {
+            Some(seen) => self.if_still_theirs(seen.namespace, seen.objects),
+            None => Err(ReconcileError::Differs("it is gone".to_owned())),
+        }
+    }
+
+    fn if_still_theirs(
+        &self,
+        namespace: Value,
+        objects: Vec<Value>,
+    ) -> Result<Found, ReconcileError> {
+        let theirs = NamespaceRecord::of(&namespace).is_some_and(|now| {
+            now.uid == self.record.uid && now.belongs_to(&self.tenant.name, &self.tenant.uid)
+        });
+        if theirs {
+            Ok(self.compare(namespace, objects))
+        } else {
+            Err(ReconcileError::Differs(
                 "it is no longer this tenant's".to_owned(),
-            )),
+            ))
         }
     }
 }
@@ -296,6 +346,7 @@ impl<'a> Wanted<'a> {
 /// A namespace as it is, beside what it should be.
 struct Found {
     live: Value,
+    objects: Vec<Value>,
     /// What is wrong with its metadata.
     metadata: Option<String>,
     /// What is wrong with the objects in it.

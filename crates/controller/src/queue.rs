@@ -78,6 +78,12 @@ impl<K: Ord + Clone> Queue<K> {
         self.news.notify_one();
     }
 
+    /// Whether no key waits, is worked on, or is to be looked at again.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.queued.is_empty() && state.running.is_empty() && state.delayed.is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

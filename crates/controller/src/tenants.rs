@@ -1,6 +1,5 @@
 //! One Tenant: its finalizer, its claims, its status, and its end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead_cluster::{DeleteOptions, Kind, NamespaceRecord, ObjectRef, TenantRecord};
@@ -11,9 +10,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::apply::{carry_out, list, read};
+use crate::apply::{carry_out, list};
 use crate::context::{Context, ReconcileError, ours};
-use crate::decide::plan::plan;
+use crate::decide::plan::{after, plan};
 use crate::decide::standing::{Standing, standing};
 use crate::decide::status::{Known, present, status};
 use crate::queue::Outcome;
@@ -59,28 +58,36 @@ async fn establish(
         Standing::Good(tenant) => tenant_objects(tenant),
         Standing::Conflict(..) | Standing::Invalid(_) | Standing::Deleting => Vec::new(),
     };
-    claims(context, &record.name, &wanted).await
+    claims(context, &record.name, &wanted, Look::Last).await
 }
 
-/// Makes the tenant's objects in our namespace exactly these.
-async fn claims(context: &Context, tenant: &str, wanted: &[Value]) -> Result<(), ReconcileError> {
-    let rbac = "rbac.authorization.k8s.io/v1";
-    let kinds = [Kind::new(rbac, "Role"), Kind::new(rbac, "RoleBinding")];
-    let selector = ours(Some(tenant));
-    let live = list(
-        &context.cluster,
-        &kinds,
-        labels::SYSTEM_NAMESPACE,
-        &selector,
-    )
-    .await?;
-    let due = plan(wanted, &live);
+/// Makes the tenant's objects in our namespace exactly these, by what the watches told last or,
+/// if nothing may be overlooked, by what is there now.
+async fn claims(
+    context: &Context,
+    tenant: &str,
+    wanted: &[Value],
+    look: Look,
+) -> Result<(), ReconcileError> {
+    let seen = match look {
+        Look::Last if context.objects.is_ready() => {
+            context.objects.of_tenant(labels::SYSTEM_NAMESPACE, tenant)
+        }
+        Look::Last | Look::Now => {
+            let rbac = "rbac.authorization.k8s.io/v1";
+            let kinds = [Kind::new(rbac, "Role"), Kind::new(rbac, "RoleBinding")];
+            let selector = ours(Some(tenant));
+            let system = labels::SYSTEM_NAMESPACE;
+            list(&context.cluster, &kinds, system, &selector).await?
+        }
+    };
+    let due = plan(wanted, &seen);
     if due.is_empty() {
         return Ok(());
     }
     tracing::info!(tenant, differences = ?due.differences, "mending claims");
-    carry_out(&context.cluster, due).await?;
-    let left = plan(wanted, &read(&context.cluster, wanted).await?);
+    let applied = carry_out(&context.cluster, due.clone()).await?;
+    let left = plan(wanted, &after(seen, &due, applied));
     if left.is_empty() {
         Ok(())
     } else {
@@ -88,11 +95,20 @@ async fn claims(context: &Context, tenant: &str, wanted: &[Value]) -> Result<(),
     }
 }
 
+/// Where to look.
+#[derive(Clone, Copy)]
+enum Look {
+    /// At what the watches told last.
+    Last,
+    /// At what is there now.
+    Now,
+}
+
 /// A Tenant that is gone without our having let it go: somebody took the finalizer away.
 async fn gone(context: &Context, name: &str) -> Result<Outcome, ReconcileError> {
     let reference = ObjectRef::cluster(Kind::tenant(), name);
     if context.cluster.get(&reference).await?.is_none() {
-        claims(context, name, &[]).await?;
+        claims(context, name, &[], Look::Now).await?;
     }
     Ok(Outcome::Done)
 }
@@ -140,7 +156,7 @@ async fn dismantle(
     record: &TenantRecord,
 ) -> Result<Vec<String>, ReconcileError> {
     shards::reconcile(context).await?;
-    claims(context, &record.name, &[]).await?;
+    claims(context, &record.name, &[], Look::Now).await?;
     context.withdrawn_since(&record.uid);
     let namespaces = namespaces_of(context, record).await?;
     let standing: Vec<&NamespaceRecord> = namespaces
@@ -228,13 +244,7 @@ async fn report(
     failure: Option<String>,
     left: Option<Vec<String>>,
 ) -> Result<(), ReconcileError> {
-    let mut namespaces = context.namespaces.all();
-    namespaces.retain(|namespace: &Arc<NamespaceRecord>| {
-        namespace
-            .tenant
-            .as_ref()
-            .is_some_and(|tenant| tenant.as_str() == record.name)
-    });
+    let namespaces = context.namespaces_labelled(&record.name);
     let known = Known {
         namespaces: &namespaces,
         problems: context.problems(),

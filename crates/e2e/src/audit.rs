@@ -29,17 +29,10 @@ impl Bed {
 
     /// Everything that a user has written since, dry runs and leases aside.
     pub(crate) fn writes_since(&self, mark: Mark, user: &str) -> anyhow::Result<Vec<Write>> {
-        let mut file = File::open(self.layout.audit_log())?;
-        file.seek(SeekFrom::Start(mark.0))?;
-        let mut log = String::new();
-        file.read_to_string(&mut log)?;
-        let entries = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let entries = self.entries_since(mark, user)?.into_iter();
         Ok(entries
             .filter(|entry| {
-                text(entry, "/user/username") == user
-                    && !["get", "list", "watch"].contains(&text(entry, "/verb"))
+                !["get", "list", "watch"].contains(&text(entry, "/verb"))
                     && text(entry, "/objectRef/resource") != "leases"
                     && !text(entry, "/requestURI").contains("dryRun=All")
             })
@@ -60,6 +53,29 @@ impl Bed {
                     .and_then(Value::as_u64)
                     .unwrap_or_default(),
             })
+            .collect())
+    }
+
+    /// The resources of which a user has read single objects since, once for each read.
+    pub(crate) fn gets_since(&self, mark: Mark, user: &str) -> anyhow::Result<Vec<String>> {
+        let entries = self.entries_since(mark, user)?;
+        Ok(entries
+            .iter()
+            .filter(|entry| text(entry, "/verb") == "get")
+            .map(|entry| text(entry, "/objectRef/resource").to_owned())
+            .collect())
+    }
+
+    fn entries_since(&self, mark: Mark, user: &str) -> anyhow::Result<Vec<Value>> {
+        let mut file = File::open(self.layout.audit_log())?;
+        file.seek(SeekFrom::Start(mark.0))?;
+        let mut log = String::new();
+        file.read_to_string(&mut log)?;
+        let entries = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(entries
+            .filter(|entry| text(entry, "/user/username") == user)
             .collect())
     }
 }

@@ -6,7 +6,7 @@ use bulkhead_model::labels;
 use serde_json::Value;
 
 /// What must be done so that a set of objects becomes another.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Plan {
     /// Objects to apply.
     pub(crate) apply: Vec<Value>,
@@ -17,6 +17,24 @@ pub(crate) struct Plan {
     /// Whether anything differs but access that is missing: a fence is down, or somebody may do
     /// more than they should.
     pub(crate) breach: bool,
+}
+
+/// What is there once a plan for `seen` is carried out: what was not touched, and what was
+/// applied as the API server has answered it.
+pub(crate) fn after(seen: Vec<Value>, plan: &Plan, applied: Vec<Value>) -> Vec<Value> {
+    let touched = |object: &Value| {
+        let Ok(reference) = ObjectRef::of(object) else {
+            return false;
+        };
+        plan.prune.iter().any(|(pruned, _)| *pruned == reference)
+            || applied
+                .iter()
+                .any(|answer| ObjectRef::of(answer).ok().as_ref() == Some(&reference))
+    };
+    let mut objects = seen;
+    objects.retain(|object| !touched(object));
+    objects.extend(applied);
+    objects
 }
 
 impl Plan {
@@ -169,6 +187,25 @@ mod tests {
         assert_eq!(plan.prune[0].1, "u-\"c\"");
         assert_eq!(plan.differences[0], "Role `acme-dev/a`: missing");
         assert_eq!(plan.differences[2], "Role `acme-dev/c`: no longer wanted");
+    }
+
+    #[test]
+    fn what_was_applied_takes_the_place_of_what_was_seen() {
+        let wanted = [role("a", &["get"]), role("b", &["get"])];
+        let seen = vec![
+            live(role("a", &["*"])),
+            live(role("b", &["get"])),
+            live(role("c", &["get"])),
+        ];
+        let due = plan(&wanted, &seen);
+        let done = after(seen.clone(), &due, vec![live(role("a", &["get"]))]);
+        assert_eq!(names(&done), ["b", "a"]);
+        assert!(plan(&wanted, &done).is_empty());
+        let refused = after(seen, &due, vec![live(role("a", &["*"]))]);
+        assert!(
+            !plan(&wanted, &refused).is_empty(),
+            "an answer is looked at"
+        );
     }
 
     #[test]

@@ -29,10 +29,13 @@ pub(crate) fn standing(record: &TenantRecord, all: &[Arc<TenantRecord>]) -> Stan
         Ok(tenant) => tenant.clone(),
         Err(errors) => return Standing::Invalid(errors.clone()),
     };
-    let age = |record: &TenantRecord| (record.created.clone(), record.uid.clone());
+    let older = |other: &TenantRecord| {
+        (other.created.as_str(), other.uid.as_str())
+            < (record.created.as_str(), record.uid.as_str())
+    };
     let earlier = all
         .iter()
-        .filter(|other| other.name != record.name && age(other) < age(record))
+        .filter(|other| other.name != record.name && older(other))
         .filter_map(|other| other.tenant.as_deref().ok());
     match overlapping(&tenant, earlier) {
         Some(error) => Standing::Conflict(tenant, error),

@@ -13,10 +13,16 @@ use crate::bed::{Bed, eventually};
 use crate::client::text;
 use crate::guest::Guest;
 
-pub(super) const TRIALS: &[(&str, Check)] = &[(
-    "leaders::of_two_controllers_one_writes_and_a_sleeper_wakes_up_deposed",
-    two,
-)];
+pub(super) const TRIALS: &[(&str, Check)] = &[
+    (
+        "leaders::of_two_controllers_one_writes_and_a_sleeper_wakes_up_deposed",
+        two,
+    ),
+    (
+        "leaders::a_restart_looks_at_everything_and_writes_nothing",
+        quiet,
+    ),
+];
 
 /// Who the controllers are to the API server.
 pub(super) const CONTROLLER: &str = "system:serviceaccount:bulkhead-system:controller";
@@ -142,5 +148,45 @@ fn two(bed: &Bed) -> anyhow::Result<()> {
     );
     led_by(bed, "controller_")?;
     cordon(&guest, bed, false)?;
+    guest.leave()
+}
+
+/// What is as it should be costs no write, and no read but lists and the forwarder's shards, which
+/// can be had by name only.
+fn quiet(bed: &Bed) -> anyhow::Result<()> {
+    const SETTLED: &str = "all observed: nothing is left to do";
+    let guest = Guest::arrive(bed, "e2e-quiet", &json!({}))?;
+    bed.kill("controller")?;
+    let log = bed.layout.log("controller");
+    let settled =
+        || -> anyhow::Result<usize> { Ok(std::fs::read_to_string(&log)?.matches(SETTLED).count()) };
+    let before = settled()?;
+    let mark = bed.audit_mark()?;
+    bed.start("controller")?;
+    eventually("the controller has looked at everything", || {
+        Ok((settled()? > before).then_some(()))
+    })?;
+    // What is nobody's concern is left alone too.
+    let path = format!("/api/v1/namespaces/{}", guest.namespace);
+    let note = json!({"metadata": {"annotations": {"example.com/note": "mine"}}});
+    bed.do_as_admin(&Request::patch(path, "application/merge-patch+json", &note))?;
+    std::thread::sleep(Duration::from_secs(5));
+    let writes = bed.writes_since(mark, CONTROLLER)?;
+    ensure!(
+        writes.is_empty(),
+        "written though nothing had changed: {writes:?}"
+    );
+    let reads = bed.gets_since(mark, CONTROLLER)?;
+    let single: Vec<_> = reads
+        .iter()
+        .filter(|resource| !["clusterroles", "leases", ""].contains(&resource.as_str()))
+        .collect();
+    ensure!(single.is_empty(), "asked for one by one: {single:?}");
+    // The trial sees writes where there are any.
+    cordon(&guest, bed, true)?;
+    ensure!(
+        !bed.writes_since(mark, CONTROLLER)?.is_empty(),
+        "cordoning wrote nothing"
+    );
     guest.leave()
 }
