@@ -156,6 +156,10 @@ fn two(bed: &Bed) -> anyhow::Result<()> {
 fn quiet(bed: &Bed) -> anyhow::Result<()> {
     const SETTLED: &str = "all observed: nothing is left to do";
     let guest = Guest::arrive(bed, "e2e-quiet", &json!({}))?;
+    eventually("the guest's status says so", || {
+        let tenant = bed.do_as_admin(&Request::get(guest.path()))?;
+        Ok((text(&tenant, "/status/conditions/0/status") == "True").then_some(()))
+    })?;
     bed.kill("controller")?;
     let log = bed.layout.log("controller");
     let settled =
