@@ -134,17 +134,7 @@ fn spec() -> Value {
             "podSecurity": pod_security(),
             "priorityClasses": class_list_schema("PriorityClasses that pods may name. A class whose name starts with `system-` must be listed: no pattern gives it.", DefaultClass::Settable),
             "deviceClasses": class_list_schema("DeviceClasses that ResourceClaims may name.", DefaultClass::Never),
-            "network": {
-                "type": "object",
-                "description": "Traffic of the tenant's pods.",
-                "default": {},
-                "properties": {"isolation": {
-                    "type": "string",
-                    "description": "DefaultDeny: traffic within the tenant, DNS, and to the internet; never to private ranges or the instance metadata service. Open: no NetworkPolicies by Bulkhead.",
-                    "enum": ["DefaultDeny", "Open"],
-                    "default": "DefaultDeny",
-                }},
-            },
+            "network": crate::network::schema(),
             "resources": resources(),
             "cordoned": {
                 "type": "boolean",

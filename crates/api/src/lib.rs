@@ -10,6 +10,7 @@ mod crd;
 mod error;
 mod ledger;
 mod limits;
+mod network;
 mod nodes;
 mod parse;
 mod quantity;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use bulkhead_model::tenant::CustomRole;
 use bulkhead_model::{
-    Capability, FieldPath, Member, NetworkIsolation, PodSecurity, Prefix, Profile, Role, RoleName,
-    RuntimeClasses, ServiceAccountRef, Subject, Tenant, TenantName, Tier, Uid,
+    Capability, FieldPath, Member, PodSecurity, Prefix, Profile, Role, RoleName, RuntimeClasses,
+    ServiceAccountRef, Subject, Tenant, TenantName, Tier, Uid,
 };
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use crate::Fields;
 use crate::classes::{DefaultClass, parse_class_list};
 use crate::error::{Errors, FieldError};
 use crate::limits::{default_limits, parse_limits};
+use crate::network::parse_network;
 use crate::nodes::parse_nodes;
 use crate::{API_VERSION, KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 
@@ -459,16 +460,20 @@ fn parse_runtime_classes(
     RuntimeClasses { classes, required }
 }
 
-fn parse_network(spec: Fields<'_>, errors: &mut Errors) -> NetworkIsolation {
-    let path = FieldPath::of("spec.network");
-    let fields = object(spec.get("network"), &path, errors);
-    known(fields, &path, &["isolation"], errors);
-    match fields.get("isolation").map(Value::as_str) {
-        None | Some(Some("DefaultDeny")) => NetworkIsolation::DefaultDeny,
-        Some(Some("Open")) => NetworkIsolation::Open,
-        Some(_) => {
-            errors.add(path.then("isolation"), "expected `DefaultDeny` or `Open`");
-            NetworkIsolation::DefaultDeny
+/// A boolean; an error if the value is something else.
+pub(crate) fn flag(
+    fields: Fields<'_>,
+    field: &'static str,
+    unset: bool,
+    path: &FieldPath,
+    errors: &mut Errors,
+) -> bool {
+    match fields.get(field).map(|value| value.as_bool()) {
+        None => unset,
+        Some(Some(value)) => value,
+        Some(None) => {
+            errors.add(path.clone().then(field), "expected `true` or `false`");
+            unset
         }
     }
 }

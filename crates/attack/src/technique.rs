@@ -51,6 +51,8 @@ pub enum Family {
     Pods,
     /// Services and claims that reach for another's traffic or volumes.
     Services,
+    /// Networks that reach further than the tenant's, and names of others.
+    Network,
     /// Status and bindings: what only the control plane may write.
     Status,
     /// Request targets that can be read in two ways.
@@ -69,6 +71,7 @@ impl fmt::Display for Family {
             Self::Namespaces => "namespace capture",
             Self::Pods => "dangerous pods",
             Self::Services => "services and claims",
+            Self::Network => "networks and names",
             Self::Status => "status and bindings",
             Self::Targets => "odd targets",
             Self::Bodies => "odd bodies and heads",

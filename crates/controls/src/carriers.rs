@@ -81,6 +81,12 @@ pub static CARRIERS: &[Carrier] = &[
         "cronjobs",
         &[Holds::Template("spec.jobTemplate.spec.template")],
     ),
+    grouped(
+        "networking.k8s.io",
+        "NetworkPolicy",
+        "networkpolicies",
+        &[Holds::Object],
+    ),
 ];
 
 const fn core(kind: &'static str, resource: &'static str, holds: &'static [Holds]) -> Carrier {

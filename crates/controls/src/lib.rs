@@ -19,6 +19,7 @@ pub mod guards;
 mod inspect;
 mod judge;
 mod lookups;
+mod network;
 mod object;
 mod pod;
 mod profiles;

@@ -8,6 +8,7 @@ use crate::claim::Claim;
 use crate::context::Context;
 use crate::facts::{Facts, ObjectKey, Wanted};
 use crate::judge::{context, in_shape};
+use crate::network;
 use crate::object::Object;
 use crate::service::Service;
 
@@ -26,7 +27,7 @@ pub enum Lookup {
 }
 
 /// The lookups of all rules: a line for each rule that asks `context.facts`.
-pub static LOOKUPS: &[Lookup] = &[];
+pub static LOOKUPS: &[Lookup] = &[Lookup::Object(network::wanted)];
 
 /// What the rules want to see for this request and `facts` do not answer yet. Call it again with the
 /// answers until it wants nothing more, which takes as many rounds as the longest way from object to

@@ -5,6 +5,7 @@ use crate::boundary::{foreign_namespace, status_write, tenant_label_change};
 use crate::claim::volume_preclaimed;
 use crate::control::Control;
 use crate::dockerfile::root_user;
+use crate::network::{metadata_reachable, open, policy_widened};
 use crate::pod::{
     capabilities_kept, forbidden_capability, host_ipc, host_network, host_path_volume, host_pid,
     host_port, privilege_escalation, privileged_container, runs_as_root, seccomp_unconfined,
@@ -26,6 +27,9 @@ pub static REGISTRY: &[Control] = &[
     volume_preclaimed::CONTROL,
     host_network::CONTROL,
     host_port::CONTROL,
+    metadata_reachable::CONTROL,
+    policy_widened::CONTROL,
+    open::CONTROL,
     external_ip::CONTROL,
     status_write::CONTROL,
     seccomp_unconfined::CONTROL,

@@ -76,7 +76,7 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     set(&mut mend, "namespaceSelector", tenants_namespaces());
     let mut judge = webhook("judge", client, "/validate", judging_rules());
     set(&mut judge, "namespaceSelector", tenants_namespaces());
-    set(&mut judge, "matchConditions", changes());
+    set(&mut judge, "matchConditions", foreign_changes());
     let tenants = json!([{
         "apiGroups": [labels::GROUP], "apiVersions": ["*"], "resources": ["tenants"],
         "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
@@ -128,6 +128,19 @@ fn tenants_namespaces() -> Value {
 
 fn changes() -> Value {
     json!([{"name": "more-than-finalizers-or-owners-taken-away", "expression": CHANGES}])
+}
+
+/// What our own controller writes is right by its making, and must not wait for us.
+fn foreign_changes() -> Value {
+    let mut conditions = changes();
+    if let Some(list) = conditions.as_array_mut() {
+        let controller = format!(
+            "request.userInfo.username != 'system:serviceaccount:{}:controller'",
+            labels::SYSTEM_NAMESPACE
+        );
+        list.push(json!({"name": "not-by-bulkheads-controller", "expression": controller}));
+    }
+    conditions
 }
 
 /// Pods when they are made, and the ephemeral containers that join them later.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bulkhead_model::tenant::CustomRole;
-use bulkhead_model::{NamespaceName, NetworkIsolation, Profile, Role, Tenant, labels};
+use bulkhead_model::{NamespaceName, Profile, Role, Tenant, labels};
 use serde_json::{Value, json};
 
 use crate::{RBAC, RBAC_V1, labels_of, network};
@@ -117,10 +117,7 @@ pub fn namespace_objects(tenant: &Tenant, namespace: &NamespaceName) -> Vec<Valu
                 .map(|role| role_binding(tenant, &role, namespace)),
         );
     }
-    match tenant.network {
-        NetworkIsolation::DefaultDeny => objects.push(network::isolation(tenant, namespace)),
-        NetworkIsolation::Open => {}
-    }
+    objects.extend(network::isolation(tenant, namespace));
     if !tenant.limits.is_empty() {
         objects.push(json!({
             "apiVersion": "v1",

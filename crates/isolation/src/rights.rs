@@ -1,8 +1,8 @@
 //! What tenants' roles may do inside their namespaces. Own roles without aggregation: those of
 //! Kubernetes hold `impersonate` and RoleBindings to anybody, and any chart may widen them.
 //!
-//! Absent until a control judges them: Roles and RoleBindings, NetworkPolicies, Ingresses,
-//! ServiceAccounts and their tokens, Endpoints, statuses, proxies.
+//! Absent until a control judges them: Roles and RoleBindings, ServiceAccounts and their tokens,
+//! Endpoints, statuses, proxies.
 
 use serde_json::{Value, json};
 
@@ -32,6 +32,7 @@ const WORKLOADS: Table = &[
     ),
     ("autoscaling", &["horizontalpodautoscalers"]),
     ("batch", &["cronjobs", "jobs"]),
+    ("networking.k8s.io", &["networkpolicies"]),
     ("policy", &["poddisruptionbudgets"]),
 ];
 
@@ -50,7 +51,6 @@ const READABLE: Table = &[
     ("apps", &["controllerrevisions"]),
     ("discovery.k8s.io", &["endpointslices"]),
     ("events.k8s.io", &["events"]),
-    ("networking.k8s.io", &["networkpolicies"]),
 ];
 
 /// What everybody reads one at a time. The Namespace is the one in which the role is bound.

@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 
+use bulkhead_model::network::{Block, LabelSelector, Peer, Port, Protocol, TrafficRule};
 use bulkhead_model::tenant::CustomRole;
 use bulkhead_model::{Capability, Profile};
 use bulkhead_model::{
-    NamespaceName, NetworkIsolation, PodSecurity, Prefix, RoleName, TenantName, TenantRules, Uid,
+    NamespaceName, Network, NetworkIsolation, PodSecurity, Prefix, RoleName, TenantName,
+    TenantRules, Uid,
 };
 
 use super::*;
@@ -26,7 +28,7 @@ fn tenant(name: &str) -> Tenant {
         nodes: Default::default(),
         priority_classes: Default::default(),
         device_classes: Default::default(),
-        network: NetworkIsolation::DefaultDeny,
+        network: Network::default(),
         limits: bulkhead_api::default_limits(),
         cordoned: false,
     }
@@ -167,9 +169,56 @@ fn nothing_of_a_tenant_that_is_being_deleted_is_reachable() {
 }
 
 #[test]
+fn networks_are_what_people_read() {
+    let networks = [
+        Network {
+            within_tenant: false,
+            allow_ingress: vec![TrafficRule {
+                peers: vec![Peer::pods(
+                    Some(LabelSelector::of(&[(
+                        "kubernetes.io/metadata.name",
+                        "ingress",
+                    )])),
+                    None,
+                )],
+                ports: vec![Port::number(Protocol::Tcp, 8080)],
+            }],
+            allow_egress: vec![TrafficRule {
+                peers: vec![Peer::IpBlock(Block::parse("10.1.0.0/16", &[]).unwrap())],
+                ports: vec![],
+            }],
+            ..Network::default()
+        },
+        Network {
+            block_instance_metadata: false,
+            ..Network::default()
+        },
+        Network {
+            isolation: NetworkIsolation::Open,
+            ..Network::default()
+        },
+    ];
+    let policies: Vec<Value> = networks
+        .into_iter()
+        .filter_map(|network| {
+            let mut acme = tenant("acme");
+            acme.network = network;
+            network::isolation(&acme, &namespace())
+        })
+        .map(|policy| policy["spec"].clone())
+        .collect();
+    assert_eq!(policies.len(), 3);
+    insta::assert_snapshot!(yaml(&policies));
+}
+
+#[test]
 fn an_open_tenant_has_no_network_policy() {
     let mut acme = tenant("acme");
-    acme.network = NetworkIsolation::Open;
+    acme.network = Network {
+        isolation: NetworkIsolation::Open,
+        block_instance_metadata: false,
+        ..Network::default()
+    };
     acme.limits = vec![];
     assert!(
         names(&namespace_objects(&acme, &namespace()))
@@ -258,12 +307,10 @@ fn tenants_roles_hold_nothing_that_leads_out() {
                 }
                 if [
                     "serviceaccounts",
-                    "networkpolicies",
                     "endpoints",
                     "endpointslices",
                     "limitranges",
                     "resourcequotas",
-                    "ingresses",
                     "nodes",
                     "bindings",
                 ]

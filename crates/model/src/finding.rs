@@ -50,6 +50,12 @@ impl FieldPath {
         self
     }
 
+    /// The same place, seen from further out.
+    #[must_use]
+    pub fn below(self, root: Self) -> Self {
+        Self(root.0.into_iter().chain(self.0).collect())
+    }
+
     /// The steps, from the object's root.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {

@@ -46,3 +46,5 @@ pub const NODE_TENANT: &str = "node-restriction.kubernetes.io/tenant";
 /// Key of the taints of a node that is a tenant's alone. The value is the tenant's name, or empty
 /// while the node drives the pods of a former tenant out.
 pub const NODE_TAINT: &str = "tenantID";
+/// What the names of objects start with that the controller puts into tenants' namespaces.
+pub const OURS: &str = "bulkhead-";

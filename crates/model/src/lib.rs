@@ -11,6 +11,7 @@ pub mod json;
 pub mod labels;
 pub mod ledger;
 pub mod names;
+pub mod network;
 pub mod nodes;
 pub mod profile;
 pub mod rules;
@@ -26,7 +27,8 @@ pub use names::{
     ClassName, LabelKey, LabelValue, NameError, NamespaceName, Prefix, RoleName, ServiceAccountRef,
     SyntheticUser, TenantName, Uid,
 };
+pub use network::{Network, NetworkIsolation};
 pub use nodes::{NodeSelector, Nodes, Placement};
 pub use profile::{Profile, StandardsVersion, Tier};
 pub use rules::{Capability, TenantRules};
-pub use tenant::{Member, NetworkIsolation, PodSecurity, Role, RuntimeClasses, Subject, Tenant};
+pub use tenant::{Member, PodSecurity, Role, RuntimeClasses, Subject, Tenant};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::ClassList;
 use crate::names::{NameError, TenantName, Uid};
+use crate::network::Network;
 use crate::nodes::Nodes;
 use crate::profile::{Profile, StandardsVersion};
 use crate::tenant::RuntimeClasses;
@@ -41,6 +42,9 @@ pub struct TenantRules {
     /// RuntimeClasses that pods may name, or must.
     #[serde(default, skip_serializing_if = "RuntimeClasses::is_default")]
     pub runtime_classes: RuntimeClasses,
+    /// What its pods may talk to.
+    #[serde(default, skip_serializing_if = "Network::is_default")]
+    pub network: Network,
 }
 
 /// A Linux capability in the API's canonical form: upper case, without `CAP_`.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::classes::ClassList;
 use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid};
+use crate::network::Network;
 use crate::nodes::Nodes;
 use crate::profile::{Profile, StandardsVersion, Tier};
 use crate::rules::{Capability, TenantRules};
@@ -39,7 +40,7 @@ pub struct Tenant {
     /// DeviceClasses that its claims may name.
     pub device_classes: ClassList,
     /// Which traffic reaches its pods.
-    pub network: NetworkIsolation,
+    pub network: Network,
     /// The `spec.limits` of the LimitRange in each namespace.
     pub limits: Vec<Value>,
     /// A cordoned tenant keeps what it has and makes nothing new.
@@ -60,6 +61,7 @@ impl Tenant {
             priority_classes: self.priority_classes.clone(),
             device_classes: self.device_classes.clone(),
             runtime_classes: self.pod_security.runtime_classes.clone(),
+            network: self.network.clone(),
         }
     }
 
@@ -232,15 +234,6 @@ impl RuntimeClasses {
     }
 }
 
-/// Which traffic reaches a tenant's pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NetworkIsolation {
-    /// Only from the tenant's own namespaces, and DNS. The instance metadata service is blocked.
-    DefaultDeny,
-    /// No NetworkPolicies of ours.
-    Open,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +256,7 @@ mod tests {
             nodes: Nodes::default(),
             priority_classes: ClassList::default(),
             device_classes: ClassList::default(),
-            network: NetworkIsolation::DefaultDeny,
+            network: Network::default(),
             limits: vec![],
             cordoned: false,
         }

@@ -98,8 +98,9 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
+    use bulkhead_model::Network;
     use bulkhead_model::Profile;
-    use bulkhead_model::tenant::{Member, NetworkIsolation, PodSecurity, Subject};
+    use bulkhead_model::tenant::{Member, PodSecurity, Subject};
 
     use super::*;
 
@@ -125,7 +126,7 @@ mod tests {
             nodes: Default::default(),
             priority_classes: Default::default(),
             device_classes: Default::default(),
-            network: NetworkIsolation::DefaultDeny,
+            network: Network::default(),
             limits: vec![],
             cordoned: false,
         };

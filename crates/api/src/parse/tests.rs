@@ -23,7 +23,7 @@ fn an_empty_spec_is_the_safest_one() {
     assert_eq!(acme.generation, 3);
     assert!(acme.members.is_empty() && acme.roles.is_empty() && !acme.deleting && !acme.cordoned);
     assert!(acme.pod_security.allowed_capabilities.is_empty());
-    assert_eq!(acme.network, NetworkIsolation::DefaultDeny);
+    assert!(acme.network.is_default());
     assert_eq!(acme.limits, default_limits());
     assert_eq!(acme.nodes.placement, Placement::Shared);
     assert!(acme.priority_classes.is_empty() && acme.device_classes.is_empty());
@@ -77,7 +77,10 @@ fn every_field_is_read() {
     assert!(acme.nodes.allowed_schedulers.contains("batch"));
     assert!(acme.priority_classes.permits("acme-1") && acme.priority_classes.permits("plain"));
     assert!(acme.device_classes.permits("gpu.example.com"));
-    assert_eq!(acme.network, NetworkIsolation::Open);
+    assert_eq!(
+        acme.network.isolation,
+        bulkhead_model::NetworkIsolation::Open
+    );
     assert_eq!(acme.limits, [json!({"type": "Pod", "max": {"cpu": "2"}})]);
     assert!(acme.cordoned && acme.deleting);
 }

@@ -8,6 +8,7 @@ mod cross_tenant;
 mod identity;
 mod namespace_creation;
 mod namespace_metadata;
+mod network;
 mod pods;
 mod services;
 mod status;
@@ -31,6 +32,7 @@ pub fn techniques() -> Vec<Technique> {
         namespace_creation::techniques(),
         pods::techniques(),
         services::techniques(),
+        network::techniques(),
         status::techniques(),
         targets::techniques(),
         bodies::techniques(),

@@ -11,6 +11,7 @@ mod cordoned;
 mod isolated;
 mod ledger;
 mod namespaces;
+mod network;
 mod shards;
 mod status;
 mod system;
@@ -38,6 +39,7 @@ pub fn policies() -> Vec<Value> {
         cordoned::guard(),
         status::guard(),
         isolated::guard(),
+        network::guard(),
         shards::guard(),
         controller::guard(),
         ledger::guard(),
@@ -166,6 +168,7 @@ fn cel(template: &str) -> String {
         ("$ISOLATED", labels::ISOLATED),
         ("$CORDONED", labels::CORDONED),
         ("$EXTRA", labels::USER_EXTRA),
+        ("$OURS", labels::OURS),
         ("$SYNTHETIC", labels::SYNTHETIC_PREFIX),
         ("$SYSTEM", labels::SYSTEM_NAMESPACE),
         ("$SHARD", labels::FORWARDER_SHARD_PREFIX),

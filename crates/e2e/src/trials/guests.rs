@@ -226,14 +226,14 @@ fn drift(bed: &Bed) -> anyhow::Result<()> {
     let open = Request::patch(
         path.as_str(),
         "application/merge-patch+json",
-        &json!({"spec": {"ingress": [{}]}}),
+        &json!({"spec": {"podSelector": {"matchLabels": {"no": "pod"}}}}),
     );
     bed.do_as_admin(&open)?;
-    let wanted = list.pointer("/items/0/spec/ingress").cloned();
+    let wanted = list.pointer("/items/0/spec/podSelector").cloned();
     eventually("the policy is closed again", || {
         Ok((bed
             .do_as_admin(&Request::get(path.as_str()))?
-            .pointer("/spec/ingress")
+            .pointer("/spec/podSelector")
             .cloned()
             == wanted)
             .then_some(()))

@@ -6,6 +6,7 @@ mod denials;
 mod discovery;
 mod guests;
 mod leaders;
+mod networks;
 mod outages;
 mod restart;
 mod strays;
@@ -30,6 +31,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         bad_input::TRIALS,
         discovery::TRIALS,
         guests::TRIALS,
+        networks::TRIALS,
         strays::TRIALS,
     ];
     let mut all = attacks::trials(bed);

@@ -19,6 +19,8 @@ pub trait Tree: Sized {
     fn text(&self) -> Option<&str>;
     /// The elements, if it is a list.
     fn elements(&self) -> Option<&[Self]>;
+    /// The number, if it is a whole one that is not negative.
+    fn whole(&self) -> Option<u64>;
     /// Whether it is an object.
     fn has_fields(&self) -> bool;
     /// A field, if it is an object that has it.
@@ -39,6 +41,9 @@ impl Tree for Json<'_> {
     }
     fn elements(&self) -> Option<&[Self]> {
         self.as_array()
+    }
+    fn whole(&self) -> Option<u64> {
+        self.as_u64()
     }
     fn has_fields(&self) -> bool {
         self.is_object()
@@ -65,6 +70,9 @@ impl Tree for Value {
     }
     fn elements(&self) -> Option<&[Self]> {
         self.as_array().map(Vec::as_slice)
+    }
+    fn whole(&self) -> Option<u64> {
+        self.as_u64()
     }
     fn has_fields(&self) -> bool {
         self.is_object()
