@@ -3,9 +3,12 @@
 
 mod apps;
 mod attack;
+mod check;
 mod explain;
 mod reference;
+mod rules;
 mod sandbox;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -36,8 +39,16 @@ enum Command {
     Sandbox(sandbox::Command),
     /// Attack a running sandbox, and say what stopped each technique.
     Attack(attack::Arguments),
+    /// Judge files: manifests, what Helm and Kustomize make, Dockerfiles.
+    Check(check::Arguments),
+    /// List every rule that `check` knows.
+    Rules(rules::Arguments),
     /// Say what a control stops, and how to mend what it refuses.
     Explain(explain::Arguments),
+    /// Print what a shell needs to complete this command line.
+    Completions(shell::Completions),
+    /// Print the manual page.
+    Man(shell::Man),
 }
 
 /// Runs the command line of this process.
@@ -51,13 +62,22 @@ pub fn main() -> ExitCode {
         Command::Attack(arguments) => {
             sandbox::runtime().and_then(|runtime| runtime.block_on(attack::run(&arguments)))
         }
+        Command::Check(arguments) => Ok(check::run(arguments)),
+        Command::Rules(arguments) => rules::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),
+        Command::Man(arguments) => shell::man(&arguments, Cli::command()),
     };
     result.unwrap_or_else(|error| {
-        let style = anstyle::AnsiColor::Red.on_default().bold();
-        anstream::eprintln!("{style}error{style:#}: {error:#}");
+        complain(&error);
         ExitCode::FAILURE
     })
+}
+
+/// Says why a command could not be carried out.
+fn complain(error: &anyhow::Error) {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{style}error{style:#}: {error:#}");
 }
 
 /// The reference of every command and flag, as Markdown.

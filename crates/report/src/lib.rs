@@ -16,5 +16,5 @@ mod text;
 mod writer;
 
 pub use issue::{FileReport, Issue, Level, Lines, ObjectName, Region, Related, Rule, Severity};
-pub use summary::Summary;
+pub use summary::{Skipped, Summary};
 pub use writer::{Format, Look, Writer};

@@ -6,6 +6,18 @@ use serde::Serialize;
 
 use crate::issue::{FileReport, Level, Severity};
 
+/// So many files that were left aside are named, for each reason.
+const NAMED: usize = 3;
+
+/// What was left aside for one reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// How many documents.
+    pub documents: usize,
+    /// The first files that they are in.
+    pub first: Vec<String>,
+}
+
 /// Sums over all files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,7 +39,7 @@ pub struct Summary {
     /// Findings that `--fix` mends.
     pub fixable: usize,
     /// What was left aside, and how often.
-    pub skipped: BTreeMap<String, usize>,
+    pub skipped: BTreeMap<String, Skipped>,
     /// Rules that found something.
     #[serde(skip)]
     pub rules: BTreeSet<&'static str>,
@@ -39,7 +51,11 @@ impl Summary {
         self.files += usize::from(file.objects > 0 || !file.issues.is_empty());
         self.objects += file.objects;
         for reason in &file.skipped {
-            *self.skipped.entry(reason.clone()).or_default() += 1;
+            let skipped = self.skipped.entry(reason.clone()).or_default();
+            skipped.documents += 1;
+            if skipped.first.len() < NAMED && !skipped.first.contains(&file.path) {
+                skipped.first.push(file.path.clone());
+            }
         }
         for issue in &file.issues {
             match (issue.level, issue.severity) {
@@ -119,10 +135,17 @@ impl Summary {
                 "`--fix` mends {fixable} of {found}; `--diff` shows how"
             )),
         }
-        for (reason, times) in &self.skipped {
+        for (reason, skipped) in &self.skipped {
+            let Skipped { documents, first } = skipped;
+            let more = if *documents > first.len() {
+                ", …"
+            } else {
+                ""
+            };
+            let names = first.join(", ");
             lines.push(format!(
-                "left aside: {} {reason}",
-                count(*times, "document")
+                "left aside: {} ({names}{more}): {reason}",
+                count(*documents, "document")
             ));
         }
         lines

@@ -1,0 +1,341 @@
+//! What there is to say about one file.
+
+use std::collections::BTreeSet;
+
+use bulkhead_api::parse_tenant;
+use bulkhead_controls::{Fill, Inspected, Inspection, Unjudged, inspect, judge_dockerfile};
+use bulkhead_manifests::{
+    Content, Node, Parsed, insertions, looks_like_a_template, parse, parse_dockerfile,
+};
+use bulkhead_model::{FieldPath, Finding, TenantRules};
+use bulkhead_report::{FileReport, Level, Lines, ObjectName};
+use serde_json::Value;
+
+use crate::allow::{Allow, allowed, allows};
+use crate::index::{Index, field};
+use crate::issues::{of_finding, of_own, of_problem, place};
+use crate::objects::{carrier, hidden_pod, name, request};
+use crate::rules::{
+    ALLOW_MALFORMED, ALLOW_OF_NOTHING, ALLOW_WITHOUT_REASON, MALFORMED, UNKNOWN_WORKLOAD,
+    UNREADABLE, is_rule,
+};
+use crate::settings::{Settings, Source, with_uid};
+
+/// Why a template is left aside.
+const TEMPLATE: &str = "a template; check what `helm template` makes of it";
+
+/// Judges a file.
+#[must_use]
+pub fn check(source: &Source<'_>, settings: &Settings, index: &Index) -> FileReport {
+    let parsed = read(source);
+    let mut report = FileReport {
+        path: source.path.to_owned(),
+        ..FileReport::default()
+    };
+    if parsed.is_broken() && !source.dockerfile && looks_like_a_template(source.text) {
+        report.skipped.push(TEMPLATE.to_owned());
+        return report;
+    }
+    let lines = Lines::of(source.text);
+    let (allows, odd) = allows(source.text, &parsed, source.dockerfile);
+    let mut file = File {
+        source,
+        settings,
+        index,
+        lines: &lines,
+        allows: &allows,
+        report,
+    };
+    if source.dockerfile {
+        parsed
+            .documents
+            .iter()
+            .for_each(|document| file.dockerfile(document));
+    } else {
+        file.objects(&parsed);
+    }
+    let objects = file.report.objects;
+    for problem in &parsed.problems {
+        // What is no manifest may mean by its scalars what it likes.
+        let counts =
+            problem.kind.is_error() || (objects > 0 && settings.counts(problem.kind.name()));
+        if counts && !allowed(&allows, problem.kind.name(), problem.span.start) {
+            file.report.issues.push(of_problem(problem, &lines));
+        }
+    }
+    file.comments(&odd, parsed.is_broken());
+    let mut report = file.report;
+    report.issues.sort_by_key(|issue| issue.region.bytes.start);
+    report
+}
+
+pub(crate) fn read(source: &Source<'_>) -> Parsed {
+    if source.dockerfile {
+        parse_dockerfile(source.text)
+    } else {
+        parse(source.text)
+    }
+}
+
+/// The safe values that `--fix` puts into an object: of controls that count, and that nobody has
+/// made an exception from anywhere in the object. A mend of the pod would undo that of a container.
+pub(crate) fn wanted(
+    inspection: &Inspection,
+    node: &Node,
+    settings: &Settings,
+    allows: &[Allow],
+) -> Vec<Fill> {
+    let mut excepted = BTreeSet::new();
+    for found in &inspection.findings {
+        let Finding { control, .. } = &found.finding;
+        if allowed(allows, control, place(node, &found.finding).start) {
+            excepted.insert(*control);
+        }
+    }
+    let mended = |control: &str| {
+        let of = |found: &&Inspected| found.finding.control == control && found.mendable;
+        inspection.findings.iter().any(|found| of(&found))
+    };
+    let fills = inspection.fills.iter().filter(|fill| {
+        settings.counts(fill.control) && !excepted.contains(fill.control) && mended(fill.control)
+    });
+    fills.cloned().collect()
+}
+
+/// The values as edits take them.
+pub(crate) fn plain(fills: &[Fill]) -> Vec<(FieldPath, Value)> {
+    let pairs = fills
+        .iter()
+        .map(|fill| (fill.path.clone(), Value::from(&fill.value)));
+    pairs.collect()
+}
+
+/// The tenant's rules that hold for an object.
+pub(crate) fn rules_for<'a>(
+    node: &Node,
+    settings: &'a Settings,
+    index: &'a Index,
+) -> &'a TenantRules {
+    let known = field(node, "namespace").filter(|_| !settings.one_tenant);
+    known
+        .and_then(|namespace| index.tenant_of(namespace))
+        .unwrap_or(&settings.tenant)
+}
+
+struct File<'a> {
+    source: &'a Source<'a>,
+    settings: &'a Settings,
+    index: &'a Index,
+    lines: &'a Lines<'a>,
+    allows: &'a [Allow],
+    report: FileReport,
+}
+
+impl File<'_> {
+    fn objects(&mut self, parsed: &Parsed) {
+        for content in parsed.documents.iter().flat_map(Content::of) {
+            match content {
+                Content::Other(other) => self.report.skipped.push(other.describe().to_owned()),
+                Content::Object {
+                    api_version,
+                    kind,
+                    node,
+                } => self.object(api_version, kind, node),
+            }
+        }
+    }
+
+    fn object(&mut self, api_version: &str, kind: &str, node: &Node) {
+        self.report.objects += 1;
+        let object = name(api_version, kind, node);
+        if (api_version, kind) == (bulkhead_api::API_VERSION, bulkhead_api::KIND) {
+            self.tenant(node, &object);
+        }
+        let Some(carrier) = carrier(api_version, kind) else {
+            return self.stranger(node, &object);
+        };
+        let request = request(carrier, node);
+        let rules = rules_for(node, self.settings, self.index);
+        match inspect(&request, rules, &|key| self.index.get(key)) {
+            Ok(inspection) => self.inspected(&inspection, node, &object),
+            Err(Unjudged::Malformed {
+                path,
+                expected,
+                missing,
+            }) => {
+                let be = if missing {
+                    "must be there, as"
+                } else {
+                    "must be"
+                };
+                let detail = format!("{be} an {expected}").replace("an list", "a list");
+                self.malformed(node, &object, &path, detail);
+            }
+            // The carrier was found by its kind, and the request makes an object.
+            Err(error) => self.malformed(node, &object, &FieldPath::default(), error.to_string()),
+        }
+    }
+
+    fn inspected(&mut self, inspection: &Inspection, node: &Node, object: &ObjectName) {
+        let fills = wanted(inspection, node, self.settings, self.allows);
+        let possible = || insertions(self.source.text, node, &plain(&fills)).is_some();
+        let fixed: BTreeSet<&str> = if fills.is_empty() || !possible() {
+            BTreeSet::new()
+        } else {
+            fills.iter().map(|fill| fill.control).collect()
+        };
+        for found in &inspection.findings {
+            let finding = &found.finding;
+            if self.settings.as_admitted && found.mendable {
+                // An exception for it is still one that something needs.
+                allowed(self.allows, finding.control, place(node, finding).start);
+                continue;
+            }
+            self.finding(
+                finding,
+                Level::Finding,
+                found.mendable && fixed.contains(finding.control),
+                Some(object),
+                node,
+            );
+        }
+        for finding in &inspection.unchecked {
+            self.finding(finding, Level::NotChecked, false, Some(object), node);
+        }
+    }
+
+    fn finding(
+        &mut self,
+        finding: &Finding,
+        level: Level,
+        fixable: bool,
+        object: Option<&ObjectName>,
+        node: &Node,
+    ) {
+        let span = place(node, finding);
+        if self.settings.counts(finding.control)
+            && !allowed(self.allows, finding.control, span.start)
+        {
+            let issue = of_finding(finding, level, fixable, object, span, self.lines);
+            self.report.issues.push(issue);
+        }
+    }
+
+    fn malformed(&mut self, node: &Node, object: &ObjectName, path: &FieldPath, detail: String) {
+        let span = node.locate(path).span;
+        let text = (path.to_string(), detail);
+        let issue = of_own(
+            MALFORMED,
+            Level::Unreadable,
+            Some(object),
+            text,
+            span,
+            self.lines,
+        );
+        self.report.issues.push(issue);
+    }
+
+    /// A Tenant that the API server would refuse isolates nobody.
+    fn tenant(&mut self, node: &Node, object: &ObjectName) {
+        for error in parse_tenant(&with_uid(&node.to_value()))
+            .err()
+            .unwrap_or_default()
+        {
+            self.malformed(node, object, &error.path, error.message);
+        }
+    }
+
+    /// An object of a kind that no rule looks at.
+    fn stranger(&mut self, node: &Node, object: &ObjectName) {
+        let Some(pod) = hidden_pod(node) else { return };
+        let containers = pod
+            .entry("containers")
+            .map_or(pod.span.clone(), |entry| entry.key_span.clone());
+        if self.settings.counts(UNKNOWN_WORKLOAD.name)
+            && !allowed(self.allows, UNKNOWN_WORKLOAD.name, containers.start)
+        {
+            let detail = format!(
+                "no rule knows the kind `{}` of `{}`",
+                object.kind, object.api_version
+            );
+            let text = (String::new(), detail);
+            let issue = of_own(
+                UNKNOWN_WORKLOAD,
+                Level::NotChecked,
+                Some(object),
+                text,
+                containers,
+                self.lines,
+            );
+            self.report.issues.push(issue);
+        }
+    }
+
+    fn dockerfile(&mut self, document: &Node) {
+        self.report.objects += 1;
+        for finding in judge_dockerfile(&document.to_json()) {
+            self.finding(&finding, Level::Finding, false, None, document);
+        }
+    }
+
+    /// Comments to Bulkhead are judged as well. In a file that is broken nothing can be said of
+    /// what they allow.
+    fn comments(&mut self, odd: &[std::ops::Range<usize>], broken: bool) {
+        let mut add = |own, detail: String, span| {
+            if self.settings.counts(own_name(&own)) {
+                let text = (String::new(), detail);
+                let issue = of_own(own, Level::Finding, None, text, span, self.lines);
+                self.report.issues.push(issue);
+            }
+        };
+        for span in odd {
+            add(
+                ALLOW_MALFORMED,
+                "this comment is not understood".to_owned(),
+                span.clone(),
+            );
+        }
+        for allow in self.allows {
+            if !allow.has_reason {
+                add(
+                    ALLOW_WITHOUT_REASON,
+                    "this exception has no reason".to_owned(),
+                    allow.span.clone(),
+                );
+            }
+            for name in allow.names.iter().filter(|name| !name.used.get()) {
+                let detail = if !is_rule(&name.name) {
+                    format!("there is no rule `{}`", name.name)
+                } else if broken || !self.settings.counts(&name.name) {
+                    continue;
+                } else {
+                    format!("`{}` finds nothing here", name.name)
+                };
+                add(ALLOW_OF_NOTHING, detail, allow.span.clone());
+            }
+        }
+    }
+}
+
+/// What there is to say about a file that cannot even be opened.
+#[must_use]
+pub fn unreadable(path: &str, message: &str) -> FileReport {
+    let lines = Lines::of("");
+    let text = (String::new(), message.to_owned());
+    FileReport {
+        path: path.to_owned(),
+        issues: vec![of_own(
+            UNREADABLE,
+            Level::Unreadable,
+            None,
+            text,
+            0..0,
+            &lines,
+        )],
+        ..FileReport::default()
+    }
+}
+
+fn own_name(own: &crate::rules::Own) -> &'static str {
+    own.name
+}

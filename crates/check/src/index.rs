@@ -1,0 +1,146 @@
+//! What the files say together: the objects that rules ask for, and the tenants.
+
+use std::collections::BTreeMap;
+
+use bulkhead_api::parse_tenant;
+use bulkhead_controls::ObjectKey;
+use bulkhead_manifests::{Content, Node, Parsed};
+use bulkhead_model::{Json, NamespaceName, Prefix, TenantRules};
+
+use crate::settings::with_uid;
+
+/// The kinds that rules may ask for: group, kind, plural name, and whether they are namespaced.
+const KINDS: [(&str, &str, &str, bool); 16] = [
+    ("", "Namespace", "namespaces", false),
+    ("", "PersistentVolume", "persistentvolumes", false),
+    ("", "PersistentVolumeClaim", "persistentvolumeclaims", true),
+    ("", "ServiceAccount", "serviceaccounts", true),
+    ("", "Service", "services", true),
+    ("storage.k8s.io", "StorageClass", "storageclasses", false),
+    (
+        "scheduling.k8s.io",
+        "PriorityClass",
+        "priorityclasses",
+        false,
+    ),
+    ("node.k8s.io", "RuntimeClass", "runtimeclasses", false),
+    (
+        "networking.k8s.io",
+        "NetworkPolicy",
+        "networkpolicies",
+        true,
+    ),
+    ("networking.k8s.io", "IngressClass", "ingressclasses", false),
+    ("networking.k8s.io", "Ingress", "ingresses", true),
+    ("rbac.authorization.k8s.io", "Role", "roles", true),
+    (
+        "rbac.authorization.k8s.io",
+        "ClusterRole",
+        "clusterroles",
+        false,
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        "RoleBinding",
+        "rolebindings",
+        true,
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        false,
+    ),
+    (GROUP, TENANT, "tenants", false),
+];
+
+const GROUP: &str = "bulkhead.dev";
+const TENANT: &str = "Tenant";
+
+/// What all files say.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// None where files say different things under one name.
+    objects: BTreeMap<ObjectKey, Option<Json<'static>>>,
+    tenants: Vec<(Prefix, TenantRules)>,
+}
+
+impl Index {
+    /// Whether a file may hold something that others ask for: a quick look, without parsing.
+    #[must_use]
+    pub fn may_want(text: &str) -> bool {
+        let mut rest = text;
+        while let Some(at) = rest.find("kind") {
+            rest = rest.get(at + 4..).unwrap_or_default();
+            let value = rest.trim_start_matches(['"', '\'', ':', ' ', '\t']);
+            if KINDS.iter().any(|(_, kind, ..)| value.starts_with(kind)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Notes what a file holds.
+    pub fn learn(&mut self, parsed: &Parsed) {
+        for content in parsed.documents.iter().flat_map(Content::of) {
+            let Content::Object {
+                api_version,
+                kind,
+                node,
+            } = content
+            else {
+                continue;
+            };
+            let group = api_version.split_once('/').map_or("", |(group, _)| group);
+            let known = KINDS
+                .iter()
+                .find(|known| (known.0, known.1) == (group, kind));
+            let Some((group, kind, resource, namespaced)) = known.copied() else {
+                continue;
+            };
+            if (group, kind) == (GROUP, TENANT)
+                && let Ok(tenant) = parse_tenant(&with_uid(&node.to_value()))
+            {
+                self.tenants.push((tenant.prefix.clone(), tenant.rules()));
+            }
+            let Some(name) = field(node, "name") else {
+                continue;
+            };
+            let key = ObjectKey {
+                group,
+                resource,
+                namespace: namespaced
+                    .then(|| field(node, "namespace").unwrap_or_default().to_owned()),
+                name: name.to_owned(),
+            };
+            let object = node.to_json().into_owned();
+            match self.objects.get_mut(&key) {
+                None => {
+                    self.objects.insert(key, Some(object));
+                }
+                Some(known) if known.as_ref() == Some(&object) => {}
+                Some(known) => *known = None,
+            }
+        }
+    }
+
+    /// An object, if the files agree on it.
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Json<'static>> {
+        self.objects.get(key)?.as_ref()
+    }
+
+    /// The rules of the tenant that a namespace is of, by its name.
+    pub(crate) fn tenant_of(&self, namespace: &str) -> Option<&TenantRules> {
+        let namespace = NamespaceName::parse(namespace).ok()?;
+        let found = self
+            .tenants
+            .iter()
+            .find(|(prefix, _)| prefix.covers(&namespace));
+        found.map(|(_, rules)| rules)
+    }
+}
+
+/// A string of the metadata.
+pub(crate) fn field<'a>(object: &'a Node, key: &str) -> Option<&'a str> {
+    object.get("metadata")?.get(key)?.as_str()
+}
