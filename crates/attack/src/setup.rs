@@ -58,6 +58,15 @@ fn objects(field: &Field) -> Vec<(String, Value)> {
         })
     };
     let mut all: Vec<(String, Value)> = Vec::new();
+    // The API server refuses to know of a class that is not there, in words of its own.
+    all.push((
+        "/apis/node.k8s.io/v1/runtimeclasses".to_owned(),
+        json!({"metadata": {"name": "attack-runtime"}, "handler": "attack"}),
+    ));
+    all.push((
+        format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", field.attacker.namespace),
+        json!({"metadata": {"name": "attack-own"}, "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"attack": "nobody"}}}}),
+    ));
     for account in Account::ALL {
         all.push((
             core(&field.attacker.namespace, "serviceaccounts"),

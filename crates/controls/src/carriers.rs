@@ -87,6 +87,19 @@ pub static CARRIERS: &[Carrier] = &[
         "networkpolicies",
         &[Holds::Object],
     ),
+    grouped(
+        "policy",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        &[Holds::Object],
+    ),
+    // Before 1.34 there is no `v1` that the API server could convert to.
+    devices("v1"),
+    devices("v1beta2"),
+    devices("v1beta1"),
+    device_templates("v1"),
+    device_templates("v1beta2"),
+    device_templates("v1beta1"),
 ];
 
 const fn core(kind: &'static str, resource: &'static str, holds: &'static [Holds]) -> Carrier {
@@ -106,6 +119,23 @@ const fn grouped(
         resource,
         subresources: &[],
         holds,
+    }
+}
+
+const fn devices(version: &'static str) -> Carrier {
+    const GROUP: &str = "resource.k8s.io";
+    Carrier {
+        version,
+        ..grouped(GROUP, "ResourceClaim", "resourceclaims", &[Holds::Object])
+    }
+}
+
+const fn device_templates(version: &'static str) -> Carrier {
+    const KIND: &str = "ResourceClaimTemplate";
+    Carrier {
+        kind: KIND,
+        resource: "resourceclaimtemplates",
+        ..devices(version)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a rule may ask, and where it puts what it finds.
 
+use bulkhead_model::view::Fields;
 use bulkhead_model::{FieldPath, Finding, Json, Operation, Profile, TenantRules, UserInfo};
 
 use crate::facts::Facts;
@@ -13,6 +14,8 @@ pub struct Context<'a> {
     pub facts: &'a Facts,
     /// The namespace that the request is for; empty for cluster-scoped objects.
     pub namespace: &'a str,
+    /// The plural name of what the request is about.
+    pub resource: &'a str,
     /// What is done.
     pub operation: Operation,
     /// Who asks.
@@ -21,7 +24,16 @@ pub struct Context<'a> {
     pub old: Option<&'a Json<'a>>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The `spec` of the Pod that is changed, as it was; none for all else. Most of it cannot
+    /// change: to refuse what stays would refuse every label that the pod ever gets, and mend
+    /// nothing.
+    #[must_use]
+    pub fn old_pod_spec(&self) -> Option<Fields<'a>> {
+        let spec = Fields::of(self.old).at("spec");
+        (self.resource == "pods" && self.operation == Operation::Update).then_some(spec)
+    }
+
     /// Whether the tenant is held to more than Kubernetes' Pod Security Standards ask.
     #[must_use]
     pub fn is_strict(&self) -> bool {

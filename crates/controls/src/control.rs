@@ -66,6 +66,8 @@ pub enum Mend {
 /// A section of the guide, in the guide's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
+    /// Nodes that are one tenant's.
+    Nodes,
     /// Namespaces that are one tenant's.
     Namespaces,
     /// Capabilities and privileged containers.
@@ -82,6 +84,8 @@ pub enum Section {
     Seccomp,
     /// The strict policy for tenants that nobody trusts.
     Appendix,
+    /// What Kubernetes has learnt since the guide was written.
+    Since,
 }
 
 impl Section {
@@ -89,6 +93,7 @@ impl Section {
     #[must_use]
     pub fn chinese(self) -> &'static str {
         match self {
+            Self::Nodes => "使用租户专用的工作节点",
             Self::Namespaces => "使用命名空间隔离租户工作负载",
             Self::ContainerPrivileges => "限制容器特权",
             Self::NonRoot => "禁止以 root 用户身份运行租户容器",
@@ -97,6 +102,7 @@ impl Section {
             Self::ExternalAddresses => "限制使用外部 IP 地址创建服务",
             Self::Seccomp => "应用 Seccomp 配置文件至容器",
             Self::Appendix => "附录:面向不受信任租户的严格 Pod 安全策略",
+            Self::Since => "指南发布之后新增",
         }
     }
 
@@ -104,6 +110,7 @@ impl Section {
     #[must_use]
     pub fn english(self) -> &'static str {
         match self {
+            Self::Nodes => "Use worker nodes that are dedicated to a tenant",
             Self::Namespaces => "Isolate tenants' workloads by namespaces",
             Self::ContainerPrivileges => "Limit the privileges of containers",
             Self::NonRoot => "Do not run tenants' containers as root",
@@ -114,6 +121,7 @@ impl Section {
             Self::ExternalAddresses => "Limit Services with external IP addresses",
             Self::Seccomp => "Apply a seccomp profile to containers",
             Self::Appendix => "Appendix: a strict pod security policy for untrusted tenants",
+            Self::Since => "Added since the guide",
         }
     }
 }

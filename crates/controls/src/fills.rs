@@ -10,8 +10,31 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 #[derive(Debug)]
 pub struct Fills<'a> {
     reach: Reach<'a>,
-    list: Vec<(FieldPath, Json<'static>)>,
+    list: Vec<Setting>,
 }
+
+/// A value for a place.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) path: FieldPath,
+    pub(crate) value: Json<'static>,
+    /// What may stand there already, and makes way.
+    instead_of: Option<Json<'static>>,
+}
+
+impl Setting {
+    /// A value for a field that is unset.
+    pub(crate) fn new(path: FieldPath, value: Json<'static>) -> Self {
+        Self {
+            path,
+            value,
+            instead_of: None,
+        }
+    }
+}
+
+/// As a path's last step: the place after a list's last element, as in RFC 6901.
+const END: &str = "-";
 
 /// What of the pod may still be changed.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +65,28 @@ impl<'a> Fills<'a> {
 
     /// Sets a field, if it is unset.
     pub fn set(&mut self, path: FieldPath, value: impl Into<Json<'static>>) {
-        self.list.push((path, value.into()));
+        self.list.push(Setting::new(path, value.into()));
+    }
+
+    /// Adds an element to a list, which is made if it is unset.
+    pub fn append(&mut self, path: FieldPath, value: impl Into<Json<'static>>) {
+        self.set(path.then(END), value);
+    }
+
+    /// Unsets a field in which the API server itself has put this value before anybody was asked,
+    /// so that it computes the field anew. Any other value is somebody's, and stays.
+    pub fn compute_anew(&mut self, path: FieldPath, computed: impl Into<Json<'static>>) {
+        self.list.push(Setting {
+            path,
+            value: Json::Null,
+            instead_of: Some(computed.into()),
+        });
+    }
+
+    /// Whether the whole pod may still be changed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.reach, Reach::Whole)
     }
 
     /// Sets a key of the security context where some container has neither a value of its own
@@ -70,7 +114,7 @@ impl<'a> Fills<'a> {
     }
 
     /// The fields that were set, and their values.
-    pub(crate) fn into_list(self) -> Vec<(FieldPath, Json<'static>)> {
+    pub(crate) fn into_list(self) -> Vec<Setting> {
         self.list
     }
 }
@@ -96,9 +140,9 @@ impl Serialize for Addition {
 }
 
 /// Puts values in, and says what was done.
-pub(crate) fn apply(list: Vec<(FieldPath, Json<'static>)>, object: &mut Json<'_>) -> Vec<Addition> {
+pub(crate) fn apply(list: Vec<Setting>, object: &mut Json<'_>) -> Vec<Addition> {
     list.into_iter()
-        .filter_map(|(path, value)| fill(object, &path, value))
+        .filter_map(|setting| put(object, setting))
         .collect()
 }
 
@@ -129,11 +173,26 @@ pub(crate) fn unset_list(value: Option<&Json<'_>>) -> bool {
 
 /// Sets one field if it is unset, making the objects on the way. Where something on the way is no
 /// object nothing happens: what has that shape is refused anyway.
-fn fill(object: &mut Json<'_>, path: &FieldPath, value: Json<'static>) -> Option<Addition> {
+fn put(object: &mut Json<'_>, setting: Setting) -> Option<Addition> {
+    let Setting {
+        path,
+        value,
+        instead_of,
+    } = setting;
     let (mut at, mut pointer) = (object, String::new());
     let mut steps = path.segments().iter();
     while let Some(step) = steps.next() {
+        let last = steps.as_slice().is_empty();
         match step {
+            Segment::Key(key) if last && key == END && at.is_array() => {
+                let Json::Array(list) = at else { return None };
+                list.push(value.clone());
+                pointer.push_str("/-");
+                return Some(Addition {
+                    path: pointer,
+                    value,
+                });
+            }
             Segment::Index(index) => {
                 pointer.push_str(&format!("/{index}"));
                 at = at.element_mut(*index)?;
@@ -143,9 +202,13 @@ fn fill(object: &mut Json<'_>, path: &FieldPath, value: Json<'static>) -> Option
                 pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
                 let map = at.as_object_mut()?;
                 let found = map.get(key.as_ref());
-                let last = steps.as_slice().is_empty();
-                let missing = matches!(found, None | Some(Json::Null))
-                    || (last && value.is_array() && unset_list(found));
+                let missing = match &instead_of {
+                    None => {
+                        matches!(found, None | Some(Json::Null))
+                            || (last && value.is_array() && unset_list(found))
+                    }
+                    Some(computed) => last && found == Some(computed),
+                };
                 if missing {
                     let value = nest(steps.as_slice(), value)?;
                     map.insert(key.to_string(), value.clone());
@@ -161,12 +224,14 @@ fn fill(object: &mut Json<'_>, path: &FieldPath, value: Json<'static>) -> Option
     None
 }
 
-/// A value inside new objects, one for each step; lists are never made.
+/// A value inside new objects, one for each step. The only list that is made is one that begins
+/// with the value.
 fn nest(steps: &[Segment], value: Json<'static>) -> Option<Json<'static>> {
     steps
         .iter()
         .rev()
         .try_fold(value, |inner, step| match step {
+            Segment::Key(key) if key == END => Some(Json::Array(vec![inner])),
             Segment::Key(key) => {
                 let mut object = Object::default();
                 object.insert(key.to_string(), inner);
@@ -184,7 +249,10 @@ mod tests {
 
     fn check(object: Value, value: Value, expect: Option<(Value, Value)>) {
         let mut filled = Json::from(object.clone());
-        let operation = fill(&mut filled, &FieldPath::of("a.b"), value.into())
+        let mut fills = Fills::new(Reach::Whole);
+        fills.set(FieldPath::of("a.b"), value);
+        let operation = apply(fills.into_list(), &mut filled)
+            .pop()
             .map(|addition| serde_json::to_value(addition).unwrap());
         let (expect, expected_operation) = match expect {
             Some((added, value)) => {
@@ -232,6 +300,57 @@ mod tests {
         }
         for no_object in [json!(1), json!("x"), json!([])] {
             check(json!({"a": no_object}), json!(true), None);
+        }
+    }
+
+    #[test]
+    fn an_element_is_added_to_what_is_there() {
+        let new = json!({"key": "x"});
+        for (object, path, expect) in [
+            (json!({}), "/a", json!({"a": {"b": [new]}})),
+            (
+                json!({"a": {"b": null}}),
+                "/a/b",
+                json!({"a": {"b": [new]}}),
+            ),
+            (
+                json!({"a": {"b": []}}),
+                "/a/b/-",
+                json!({"a": {"b": [new]}}),
+            ),
+            (
+                json!({"a": {"b": [1]}}),
+                "/a/b/-",
+                json!({"a": {"b": [1, new]}}),
+            ),
+        ] {
+            let mut filled = Json::from(object.clone());
+            let mut fills = Fills::new(Reach::Whole);
+            fills.append(FieldPath::of("a.b"), new.clone());
+            let additions = apply(fills.into_list(), &mut filled);
+            assert_eq!(additions[0].path, path);
+            assert_eq!(Value::from(filled), expect);
+            let patch: json_patch::Patch =
+                serde_json::from_value(serde_json::to_value(&additions).unwrap()).unwrap();
+            let mut patched = object;
+            json_patch::patch(&mut patched, &patch).unwrap();
+            assert_eq!(patched, expect);
+        }
+    }
+
+    #[test]
+    fn only_what_the_api_server_computed_makes_way() {
+        for (before, after) in [
+            (json!({"a": {"b": 0}}), json!({"a": {"b": null}})),
+            (json!({"a": {"b": 7}}), json!({"a": {"b": 7}})),
+            (json!({"a": {}}), json!({"a": {}})),
+            (json!({}), json!({})),
+        ] {
+            let mut filled = Json::from(before);
+            let mut fills = Fills::new(Reach::Whole);
+            fills.compute_anew(FieldPath::of("a.b"), json!(0));
+            apply(fills.into_list(), &mut filled);
+            assert_eq!(Value::from(filled), after);
         }
     }
 }

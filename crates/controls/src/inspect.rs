@@ -10,7 +10,7 @@ use crate::carriers::Carrier;
 use crate::context::Context;
 use crate::control::Mend;
 use crate::facts::{Facts, ObjectKey};
-use crate::fills::{Fills, Reach, apply};
+use crate::fills::{Fills, Reach, Setting, apply};
 use crate::judge::{Unjudged, context, findings, in_shape};
 use crate::lookups::needed;
 use crate::pod::runs_on_linux;
@@ -115,7 +115,7 @@ pub fn inspect<'a>(
 #[must_use]
 pub fn filled<'a, 'f>(object: &Json<'a>, fills: impl Iterator<Item = &'f Fill>) -> Json<'a> {
     let mut object = object.clone();
-    let list = fills.map(|fill| (fill.path.clone(), fill.value.clone()));
+    let list = fills.map(|fill| Setting::new(fill.path.clone(), fill.value.clone()));
     apply(list.collect(), &mut object);
     object
 }
@@ -135,12 +135,12 @@ fn fills<'a>(carrier: &Carrier, object: &Json<'a>, context: &Context<'_>) -> (Ve
         for pod in carrier.pods(object).filter(runs_on_linux) {
             mend(&pod, context, &mut fills);
         }
-        for (path, value) in fills.into_list() {
-            if !apply(vec![(path.clone(), value.clone())], &mut mended).is_empty() {
+        for setting in fills.into_list() {
+            if !apply(vec![setting.clone()], &mut mended).is_empty() {
                 list.push(Fill {
                     control: control.name,
-                    path,
-                    value,
+                    path: setting.path,
+                    value: setting.value,
                 });
             }
         }

@@ -7,7 +7,7 @@ use crate::carriers::{self, Carrier};
 use crate::context::{Context, Findings};
 use crate::control::{Mend, Rule};
 use crate::facts::Facts;
-use crate::fills::{Addition, Fills, Reach, apply};
+use crate::fills::{Addition, Fills, Reach, Setting, apply};
 use crate::object::Object;
 use crate::pod::runs_on_linux;
 use crate::registry::REGISTRY;
@@ -141,6 +141,7 @@ pub(crate) fn context<'a>(
         rules,
         facts,
         namespace: request.namespace.as_deref().unwrap_or_default(),
+        resource: &request.resource.resource,
         operation: request.operation,
         user: &request.user_info,
         old: request.old_object.as_ref().filter(|old| !old.is_null()),
@@ -250,7 +251,7 @@ fn fills(
     object: &Json<'_>,
     reach: Reach<'_>,
     context: &Context<'_>,
-) -> Vec<(FieldPath, Json<'static>)> {
+) -> Vec<Setting> {
     let mut fills = Fills::new(reach);
     for pod in carrier.pods(object) {
         fill(&pod, context, &mut fills);

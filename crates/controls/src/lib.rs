@@ -8,6 +8,7 @@
 mod boundary;
 pub mod carriers;
 mod claim;
+mod classes;
 mod context;
 mod control;
 mod denial;
@@ -21,6 +22,7 @@ mod judge;
 mod lookups;
 mod network;
 mod object;
+mod placement;
 mod pod;
 mod profiles;
 mod registry;

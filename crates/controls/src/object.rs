@@ -1,7 +1,9 @@
 //! Any object at all, for the rules that are about a kind of their own or about metadata.
 
 use bulkhead_model::Json;
-use bulkhead_model::view::Fields;
+use bulkhead_model::view::{Fields, Pod};
+
+use crate::carriers::CARRIERS;
 
 /// An object, as it was sent, and what it was sent as.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,14 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn is(self, group: &str, resource: &str) -> bool {
         self.group == group && self.resource == resource
+    }
+
+    /// Every pod in it: itself, or the template of those that it makes.
+    pub fn pods(self) -> impl Iterator<Item = Pod<'a>> {
+        let carriers = CARRIERS.iter();
+        carriers
+            .filter(move |carrier| self.is(carrier.group, carrier.resource))
+            .flat_map(move |carrier| carrier.pods(self.value))
     }
 
     /// All its fields.

@@ -3,9 +3,16 @@
 
 use crate::boundary::{foreign_namespace, status_write, tenant_label_change};
 use crate::claim::volume_preclaimed;
+use crate::classes::{
+    device_admin_access, device_class_unlisted, missing_runtime_class, priority_class_unlisted,
+};
 use crate::control::Control;
 use crate::dockerfile::root_user;
 use crate::network::{metadata_reachable, open, policy_widened};
+use crate::placement::{
+    cross_namespace_affinity, drain_blocked, foreign_toleration, missing_node_selector,
+    node_name_set, shared_node,
+};
 use crate::pod::{
     capabilities_kept, forbidden_capability, host_ipc, host_network, host_path_volume, host_pid,
     host_port, privilege_escalation, privileged_container, runs_as_root, seccomp_unconfined,
@@ -15,6 +22,10 @@ use crate::service::external_ip;
 
 /// Every control.
 pub static REGISTRY: &[Control] = &[
+    foreign_toleration::CONTROL,
+    missing_node_selector::CONTROL,
+    node_name_set::CONTROL,
+    shared_node::CONTROL,
     foreign_namespace::CONTROL,
     tenant_label_change::CONTROL,
     capabilities_kept::CONTROL,
@@ -36,6 +47,12 @@ pub static REGISTRY: &[Control] = &[
     host_ipc::CONTROL,
     host_pid::CONTROL,
     unsafe_volume_type::CONTROL,
+    cross_namespace_affinity::CONTROL,
+    device_admin_access::CONTROL,
+    device_class_unlisted::CONTROL,
+    drain_blocked::CONTROL,
+    missing_runtime_class::CONTROL,
+    priority_class_unlisted::CONTROL,
 ];
 
 /// The control of this name.

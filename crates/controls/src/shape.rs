@@ -17,7 +17,23 @@ use Shape::{Anything, List, Object};
 static MAP: Shape = Object(&[]);
 static VALUES: Shape = List(&Anything);
 static METADATA: Shape = Object(&[("annotations", &MAP)]);
-static OBJECT: Shape = Object(&[("metadata", &METADATA)]);
+static OBJECT: Shape = Object(&[
+    ("metadata", &METADATA),
+    (
+        "spec",
+        &Object(&[
+            ("devices", &DEVICES),
+            ("spec", &Object(&[("devices", &DEVICES)])),
+        ]),
+    ),
+]);
+static DEVICES: Shape = Object(&[(
+    "requests",
+    &List(&Object(&[
+        ("exactly", &MAP),
+        ("firstAvailable", &List(&MAP)),
+    ])),
+)]);
 static SECURITY: Shape = Object(&[
     (
         "capabilities",
@@ -30,6 +46,10 @@ static SECURITY: Shape = Object(&[
 static CONTAINERS: Shape = List(&Object(&[
     ("securityContext", &SECURITY),
     ("ports", &List(&MAP)),
+    (
+        "resources",
+        &Object(&[("requests", &MAP), ("limits", &MAP)]),
+    ),
 ]));
 static CLAIM: Shape = Object(&[
     ("metadata", &METADATA),
@@ -39,12 +59,43 @@ static VOLUMES: Shape = List(&Object(&[
     ("projected", &Object(&[("sources", &List(&MAP))])),
     ("ephemeral", &Object(&[("volumeClaimTemplate", &CLAIM)])),
 ]));
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+static NODE_TERM: Shape = Object(&[("matchFields", &VALUES)]);
+static POD_TERM: Shape = Object(&[
+    ("namespaces", &VALUES),
+    ("namespaceSelector", &Object(&[("matchLabels", &MAP)])),
+]);
+static POD_AFFINITY: Shape = Object(&[
+    (REQUIRED, &List(&POD_TERM)),
+    (PREFERRED, &List(&Object(&[("podAffinityTerm", &POD_TERM)]))),
+]);
+static AFFINITY: Shape = Object(&[
+    (
+        "nodeAffinity",
+        &Object(&[
+            (
+                REQUIRED,
+                &Object(&[("nodeSelectorTerms", &List(&NODE_TERM))]),
+            ),
+            (PREFERRED, &List(&Object(&[("preference", &NODE_TERM)]))),
+        ]),
+    ),
+    ("podAffinity", &POD_AFFINITY),
+    ("podAntiAffinity", &POD_AFFINITY),
+]);
 static POD: Shape = Object(&[
-    ("metadata", &METADATA),
+    (
+        "metadata",
+        &Object(&[("annotations", &MAP), ("ownerReferences", &List(&MAP))]),
+    ),
     (
         "spec",
         &Object(&[
             ("os", &MAP),
+            ("nodeSelector", &MAP),
+            ("tolerations", &List(&MAP)),
+            ("affinity", &AFFINITY),
             ("securityContext", &SECURITY),
             ("initContainers", &CONTAINERS),
             ("containers", &CONTAINERS),

@@ -149,8 +149,9 @@ fn mending_rules() -> Value {
         .iter()
         .filter(|carrier| carrier.holds.contains(&Holds::Pod));
     pods.flat_map(|carrier| {
-        let rule =
-            |resource: String, operation: &str| rule(carrier.group, [resource], &[operation]);
+        let rule = |resource: String, operation: &str| {
+            rule((carrier.group, carrier.version), [resource], &[operation])
+        };
         let ephemeral = carrier
             .subresources
             .iter()
@@ -164,9 +165,10 @@ fn mending_rules() -> Value {
 }
 
 fn judging_rules() -> Value {
-    let mut groups: BTreeMap<&str, Vec<&Carrier>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str), Vec<&Carrier>> = BTreeMap::new();
     for carrier in CARRIERS {
-        groups.entry(carrier.group).or_default().push(carrier);
+        let group = (carrier.group, carrier.version);
+        groups.entry(group).or_default().push(carrier);
     }
     groups
         .into_iter()
@@ -183,10 +185,14 @@ fn judging_rules() -> Value {
         .collect()
 }
 
-fn rule(group: &str, resources: impl IntoIterator<Item = String>, operations: &[&str]) -> Value {
+fn rule(
+    (group, version): (&str, &str),
+    resources: impl IntoIterator<Item = String>,
+    operations: &[&str],
+) -> Value {
     json!({
         "apiGroups": [group],
-        "apiVersions": ["v1"],
+        "apiVersions": [version],
         "resources": resources.into_iter().collect::<Vec<_>>(),
         "operations": operations,
         "scope": "Namespaced",

@@ -67,8 +67,10 @@ fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest<'_>, Gvr)> {
         version: resource.version.clone(),
         resource: resource.resource.clone(),
     };
-    // A claim that is bound names its volume, and only the old object tells who wrote that.
-    let needs_old = operation == Operation::Update && about.resource == "persistentvolumeclaims";
+    // A claim that is bound names its volume, a pod that runs its node, and only the old object
+    // tells who wrote that.
+    let needs_old = operation == Operation::Update
+        && ["persistentvolumeclaims", "pods"].contains(&about.resource.as_str());
     if resource.subresource.is_some() || needs_old || !carriers::covers(&about, None) {
         return None;
     }

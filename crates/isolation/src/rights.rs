@@ -34,6 +34,10 @@ const WORKLOADS: Table = &[
     ("batch", &["cronjobs", "jobs"]),
     ("networking.k8s.io", &["networkpolicies"]),
     ("policy", &["poddisruptionbudgets"]),
+    (
+        "resource.k8s.io",
+        &["resourceclaims", "resourceclaimtemplates"],
+    ),
 ];
 
 /// What everybody reads.

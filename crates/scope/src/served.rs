@@ -21,7 +21,7 @@ pub(crate) const NOT_CARRIED: [&str; 4] = ["exec", "attach", "portforward", "pro
 
 /// Namespaced kinds of Kubernetes itself. A list over all namespaces of one of these is told
 /// apart from a cluster-scoped kind, which does not exist for a tenant.
-const NAMESPACED: [(&str, &str); 31] = [
+const NAMESPACED: [(&str, &str); 32] = [
     ("", "configmaps"),
     ("", "endpoints"),
     ("", "events"),
@@ -52,6 +52,7 @@ const NAMESPACED: [(&str, &str); 31] = [
     ("rbac.authorization.k8s.io", "rolebindings"),
     ("rbac.authorization.k8s.io", "roles"),
     ("resource.k8s.io", "resourceclaims"),
+    ("resource.k8s.io", "resourceclaimtemplates"),
     ("storage.k8s.io", "csistoragecapacities"),
 ];
 

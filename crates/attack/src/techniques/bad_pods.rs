@@ -117,6 +117,19 @@ pub(super) const EVILS: &[Evil] = &[
     Evil { control: "runs-as-root", variant: "", does: "runs as user 0", at: "/containers/0/securityContext/runAsUser", value: || json!(0) },
     Evil { control: "runs-as-root", variant: "group", does: "runs in group 0", at: "/securityContext/supplementalGroups", value: || json!([0]) },
     Evil { control: "seccomp-unconfined", variant: "", does: "switches seccomp off", at: "/containers/0/securityContext/seccompProfile", value: || json!({"type": "Unconfined"}) },
+    Evil { control: "foreign-toleration", variant: "", does: "tolerates every taint", at: "/tolerations", value: || json!([{"operator": "Exists"}]) },
+    Evil { control: "foreign-toleration", variant: "any", does: "tolerates the nodes of any tenant", at: "/tolerations", value: || json!([{"key": "tenantID", "operator": "Exists", "effect": "NoSchedule"}]) },
+    Evil { control: "foreign-toleration", variant: "plane", does: "tolerates the nodes of the control plane", at: "/tolerations", value: || json!([{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]) },
+    Evil { control: "node-name-set", variant: "", does: "names its node", at: "/nodeName", value: || json!("node-1") },
+    Evil { control: "node-name-set", variant: "scheduler", does: "waits for a scheduler of its own", at: "/schedulerName", value: || json!("attack-scheduler") },
+    Evil { control: "node-name-set", variant: "fields", does: "picks its node by a field in an affinity", at: "/affinity", value: || json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}]}}}) },
+    Evil { control: "cross-namespace-affinity", variant: "", does: "drives everybody's pods from its node", at: "/affinity", value: || json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaceSelector": {}}]}}) },
+    Evil { control: "cross-namespace-affinity", variant: "near", does: "prefers to run beside another tenant's pods", at: "/affinity", value: || json!({"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaces": ["globex-app"]}}]}}) },
+    Evil { control: "priority-class-unlisted", variant: "", does: "goes before everything else on its node", at: "/priorityClassName", value: || json!("system-node-critical") },
+    Evil { control: "priority-class-unlisted", variant: "cluster", does: "goes before everything else in the cluster", at: "/priorityClassName", value: || json!("system-cluster-critical") },
+    Evil { control: "missing-runtime-class", variant: "", does: "picks a runtime that was not granted", at: "/runtimeClassName", value: || json!("attack-runtime") },
+    Evil { control: "drain-blocked", variant: "", does: "takes a day to end", at: "/terminationGracePeriodSeconds", value: || json!(86400) },
+    Evil { control: "device-class-unlisted", variant: "", does: "asks for a device by the name of its class", at: "/containers/0/resources", value: || json!({"limits": {"cpu": "10m", "memory": "16Mi", "deviceclass.resource.kubernetes.io/gpu.example": 1}, "requests": {"cpu": "10m", "memory": "16Mi", "deviceclass.resource.kubernetes.io/gpu.example": 1}}) },
 ];
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod bodies;
 mod cluster_scope;
 mod credentials;
 mod cross_tenant;
+mod grants;
 mod identity;
 mod namespace_creation;
 mod namespace_metadata;
@@ -33,6 +34,7 @@ pub fn techniques() -> Vec<Technique> {
         pods::techniques(),
         services::techniques(),
         network::techniques(),
+        grants::techniques(),
         status::techniques(),
         targets::techniques(),
         bodies::techniques(),

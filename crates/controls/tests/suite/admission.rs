@@ -42,7 +42,16 @@ pub fn update(old: Value, new: Value, subresource: Option<&str>) -> AdmissionReq
 
 /// The object that comes of mending; none if there is nothing to mend.
 pub fn mended(request: &AdmissionRequest<'_>, facts: &Facts) -> Option<Value> {
-    mend(request, &strict(), facts).map(Value::from)
+    mended_by(request, &strict(), facts)
+}
+
+/// [`mended`], for a tenant with these rules.
+pub fn mended_by(
+    request: &AdmissionRequest<'_>,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Option<Value> {
+    mend(request, rules, facts).map(Value::from)
 }
 
 pub fn admit(

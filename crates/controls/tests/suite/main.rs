@@ -11,6 +11,7 @@ mod admission;
 mod corpora;
 mod odd_types;
 mod pages;
+mod placement;
 mod properties;
 mod registry;
 mod texts;

@@ -25,7 +25,7 @@ fn every_rule_fails_closed_on_odd_types() {
             .filter(|block| !block.marks.is_empty())
         {
             let request = block.request();
-            for finding in admit_with(request.clone(), &strict(), &block.facts).unwrap() {
+            for finding in admit_with(request.clone(), &block.rules, &block.facts).unwrap() {
                 let object = Value::from(request.object.as_ref().unwrap());
                 let Some(value) = object.pointer(&finding.path.pointer()) else {
                     continue;
@@ -36,11 +36,16 @@ fn every_rule_fails_closed_on_odd_types() {
                     let mut changed = object.clone();
                     *changed.pointer_mut(&finding.path.pointer()).unwrap() = odd.clone();
                     request.object = Some(changed.into());
-                    let passes = admit_with(request, &strict(), &block.facts).is_ok_and(|found| {
-                        !found
-                            .iter()
-                            .any(|f| f.control == finding.control && f.path == finding.path)
-                    });
+                    // Of `minAvailable` a number is as good as a text, and nothing is demanded.
+                    if finding.path.to_string() == "spec.minAvailable" && odd == 0 {
+                        continue;
+                    }
+                    let passes =
+                        admit_with(request, &block.rules, &block.facts).is_ok_and(|found| {
+                            !found
+                                .iter()
+                                .any(|f| f.control == finding.control && f.path == finding.path)
+                        });
                     assert!(
                         !passes,
                         "{}: {} passes as {odd}",
