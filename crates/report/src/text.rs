@@ -86,7 +86,10 @@ fn group<'a>(issues: &[&'a Issue], path: &'a str, source: &'a str, explain: bool
         .id(first.rule)
         .element(snippet(&shown, path, source));
     if issues.len() > shown.len() {
-        let hidden = format!("and {} more places", issues.len() - shown.len());
+        let hidden = match issues.len() - shown.len() {
+            1 => "and 1 more place".to_owned(),
+            more => format!("and {more} more places"),
+        };
         group = group.element(Style::NOTE.no_name().message(hidden));
     }
     if explain {

@@ -1,0 +1,150 @@
+//! `# bulkhead: allow NAME -- reason`.
+
+use bulkhead_report::Level;
+
+use crate::{check, said, source, strict};
+
+const FINDING: Level = Level::Finding;
+
+/// A pod with two findings of `host-port` and one of `host-pid`, and nothing else.
+fn pod(above: &str, pid: &str, item: &str, port: &str) -> String {
+    format!(
+        "{above}apiVersion: v1
+kind: Pod
+metadata: {{name: web}}
+spec:
+  hostPID: true{pid}
+  securityContext: {{runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
+  containers:
+    {item}
+    - name: a
+      securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+      ports:
+        - hostPort: 80 {port}
+        - hostPort: 81
+"
+    )
+}
+
+#[test]
+fn an_exception_covers_what_it_stands_at_and_no_more() {
+    let plain = pod("", "", "#", "");
+    assert_eq!(
+        said(&check(&plain)),
+        [
+            (FINDING, "host-pid", 5),
+            (FINDING, "host-port", 12),
+            (FINDING, "host-port", 13)
+        ]
+    );
+    for (above, pid, item, port, expect) in [
+        (
+            "",
+            " # bulkhead: allow host-pid -- x",
+            "#",
+            "",
+            vec![(FINDING, "host-port", 12), (FINDING, "host-port", 13)],
+        ),
+        (
+            "",
+            "",
+            "# bulkhead: allow host-port -- x",
+            "",
+            vec![(FINDING, "host-pid", 5)],
+        ),
+        (
+            "",
+            "",
+            "#",
+            "# bulkhead: allow host-port -- x",
+            vec![(FINDING, "host-pid", 5), (FINDING, "host-port", 13)],
+        ),
+        (
+            "# bulkhead: allow host-port, host-pid -- x\n# and why\n",
+            "",
+            "#",
+            "",
+            vec![],
+        ),
+    ] {
+        assert_eq!(
+            said(&check(&pod(above, pid, item, port))),
+            expect,
+            "{above}{pid}{item}{port}"
+        );
+    }
+}
+
+#[test]
+fn an_exception_must_be_understood_have_a_reason_and_be_needed() {
+    for (comment, rules) in [
+        ("# bulkhead: allow host-pid", vec!["allow-without-reason"]),
+        (
+            "# bulkhead: allow host-pid --",
+            vec!["allow-without-reason"],
+        ),
+        (
+            "# bulkhead: allow host-ipc -- x",
+            vec!["host-pid", "allow-of-nothing"],
+        ),
+        (
+            "# bulkhead: allow host-pid, host-ipc -- x",
+            vec!["allow-of-nothing"],
+        ),
+        (
+            "# bulkhead: allow hostPID -- x",
+            vec!["host-pid", "allow-of-nothing"],
+        ),
+        (
+            "# bulkhead: alow host-pid -- x",
+            vec!["host-pid", "allow-malformed"],
+        ),
+        (
+            "# bulkhead: allow -- x",
+            vec!["host-pid", "allow-malformed"],
+        ),
+    ] {
+        let report = check(&pod(
+            "",
+            &format!(" {comment}"),
+            "# bulkhead: allow host-port -- x",
+            "",
+        ));
+        let found: Vec<&str> = report.issues.iter().map(|issue| issue.rule).collect();
+        assert_eq!(found, rules, "{comment}");
+        assert!(report.issues.iter().all(|issue| issue.level == FINDING));
+    }
+}
+
+#[test]
+fn a_rule_that_does_not_count_needs_no_exception() {
+    let text = pod("# bulkhead: allow host-port, host-pid -- x\n", "", "#", "");
+    let settings = strict().choose(vec![], vec!["host-pid".into()]).unwrap();
+    let report = bulkhead_check::check(
+        &source("a.yaml", &text),
+        &settings,
+        &bulkhead_check::Index::default(),
+    );
+    assert_eq!(said(&report), []);
+}
+
+#[test]
+fn a_dockerfile_is_excepted_as_a_whole() {
+    let check = |text| {
+        bulkhead_check::check(
+            &source("Dockerfile", text),
+            &strict(),
+            &bulkhead_check::Index::default(),
+        )
+    };
+    assert_eq!(
+        said(&check("FROM a\n")),
+        [(FINDING, "dockerfile-root-user", 1)]
+    );
+    assert_eq!(
+        said(&check(
+            "FROM a\n# bulkhead: allow dockerfile-root-user -- builds only\n"
+        )),
+        []
+    );
+}

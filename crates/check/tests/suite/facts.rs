@@ -1,0 +1,85 @@
+//! What the files say together, and what they do not say.
+
+use bulkhead_check::{Index, Settings};
+use bulkhead_report::Level;
+
+use crate::{index, said, source, strict};
+
+const TENANT: &str = "apiVersion: bulkhead.dev/v1alpha1
+kind: Tenant
+metadata: {name: acme}
+spec:
+  podSecurity: {profile: Baseline}
+";
+
+fn pod(namespace: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: a, namespace: {namespace}}}\nspec:\n  hostIPC: true\n  containers: [{{name: a}}]\n"
+    )
+}
+
+fn check(text: &str, settings: &Settings, index: &Index) -> Vec<&'static str> {
+    let report = bulkhead_check::check(&source("a.yaml", text), settings, index);
+    let mut found: Vec<_> = report.issues.iter().map(|issue| issue.rule).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[test]
+fn a_namespace_of_a_tenant_in_the_files_is_held_to_its_rules() {
+    let index = index(&[TENANT]);
+    // `Baseline` lets pods be root, and the guide's own policy does not.
+    let root = |found: Vec<&str>| (found.contains(&"host-ipc"), found.contains(&"runs-as-root"));
+    assert_eq!(
+        root(check(&pod("acme-dev"), &strict(), &index)),
+        (true, false)
+    );
+    assert_eq!(root(check(&pod("other"), &strict(), &index)), (true, true));
+}
+
+#[test]
+fn the_tenant_that_somebody_names_holds_for_all() {
+    let settings = Settings::of_tenant(TENANT).unwrap();
+    let found = check(&pod("other"), &settings, &Index::default());
+    assert!(
+        found.contains(&"host-ipc") && !found.contains(&"runs-as-root"),
+        "{found:?}"
+    );
+    for wrong in [
+        "",
+        "a: [",
+        "kind: Pod\n",
+        &format!("{TENANT}---\n{TENANT}"),
+        &TENANT.replace("Baseline", "Lax"),
+    ] {
+        assert!(Settings::of_tenant(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_tenant_that_is_none_is_named() {
+    let text = TENANT.replace("Baseline", "Lax");
+    let report = bulkhead_check::check(&source("a.yaml", &text), &strict(), &Index::default());
+    assert_eq!(said(&report), [(Level::Unreadable, "malformed-object", 5)]);
+    assert_eq!(report.issues[0].field, "spec.podSecurity.profile");
+}
+
+#[test]
+fn a_pod_in_a_kind_that_nobody_knows_is_not_checked() {
+    let text = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers: [{name: a, image: b}]\n";
+    let report = bulkhead_check::check(&source("a.yaml", text), &strict(), &Index::default());
+    assert_eq!(said(&report), [(Level::NotChecked, "unknown-workload", 7)]);
+}
+
+#[test]
+fn what_no_file_holds_is_looked_for_in_all() {
+    for (text, wants) in [
+        ("kind: StorageClass\n", true),
+        ("{\"kind\":\"PersistentVolume\"}", true),
+        ("{kind: 'Tenant'}", true),
+        ("kind: Deployment\nserviceAccountName: x\n", false),
+    ] {
+        assert_eq!(Index::may_want(text), wants, "{text}");
+    }
+}
