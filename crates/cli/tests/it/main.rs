@@ -1,7 +1,13 @@
-//! The sandbox's commands and its supervisor, with small scripts in place of the control plane.
+//! `check` over files; the sandbox's commands and its supervisor, with small scripts in place of the control plane.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails says so by panicking"
+)]
 
+mod check;
 mod stand_in;
 mod supervisor;
 mod up;
