@@ -1,13 +1,14 @@
 //! The CustomResourceDefinition, written out: it is what administrators meet, and its CEL rules
 //! and messages are worth reading as they are.
 
-use bulkhead_model::{Capability, Profile, labels};
+use bulkhead_model::{Capability, HostPathPrefix, Images, Profile, PullPolicy, labels};
 use serde_json::{Value, json};
 
 use crate::classes::{DefaultClass, class_list_schema};
 use crate::limits::{MAX_LIMITS, TYPES};
 use crate::nodes::nodes_schema;
 use crate::parse::{MAX_CAPABILITIES, MAX_MEMBER_NAME, MAX_MEMBERS, MAX_ROLES, PRIVILEGED_IN_POOL};
+use crate::parse::{MAX_HOST_PATHS, MAX_REGISTRIES, MAX_SECCOMP_PROFILES};
 use crate::{KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 
 /// The CustomResourceDefinitions of Bulkhead, for server-side apply.
@@ -135,6 +136,7 @@ fn spec() -> Value {
             "priorityClasses": class_list_schema("PriorityClasses that pods may name. A class whose name starts with `system-` must be listed: no pattern gives it.", DefaultClass::Settable),
             "deviceClasses": class_list_schema("DeviceClasses that ResourceClaims may name.", DefaultClass::Never),
             "network": crate::network::schema(),
+            "images": images(),
             "resources": resources(),
             "cordoned": {
                 "type": "boolean",
@@ -242,6 +244,23 @@ fn pod_security() -> Value {
                 "default": Profile::default(),
             },
             "runtimeClasses": runtime_classes(),
+            "allowedHostPaths": host_paths(),
+            "allowedSeccompProfiles": {
+                "type": "array",
+                "description": "Seccomp profiles of type Localhost that Strict pods may name: paths below the kubelet's folder `seccomp`.",
+                "maxItems": MAX_SECCOMP_PROFILES,
+                "x-kubernetes-list-type": "set",
+                "items": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 253,
+                    "pattern": "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+                    "x-kubernetes-validations": [{
+                        "rule": "!self.split('/').exists(part, part == '.' || part == '..')",
+                        "message": "expected the path of a file below the kubelet's folder `seccomp`",
+                    }],
+                },
+            },
             "allowedCapabilities": {
                 "type": "array",
                 "description": "Capabilities that containers may add, such as NET_BIND_SERVICE.",
@@ -277,6 +296,70 @@ fn runtime_classes() -> Value {
         properties.insert("required".to_owned(), required);
     }
     schema
+}
+
+fn host_paths() -> Value {
+    let never = HostPathPrefix::NEVER
+        .map(|path| format!("'{path}'"))
+        .join(", ");
+    json!({
+        "type": "array",
+        "description": "Folders of the nodes that pods may mount, read-only.",
+        "maxItems": MAX_HOST_PATHS,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["pathPrefix"],
+        "items": {
+            "type": "object",
+            "required": ["pathPrefix"],
+            "properties": {"pathPrefix": {
+                "type": "string",
+                "description": "The folder, with all that is below it.",
+                "maxLength": HostPathPrefix::MAX,
+                "pattern": r"^(/[^/\x00]+)+$",
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "!self.matches('/[.]{1,2}(/|$)')",
+                        "message": "expected an absolute path without `.` and `..`",
+                    },
+                    {
+                        "rule": format!("![{never}].exists(n, self == n || self.startsWith(n + '/') || n.startsWith(self + '/'))"),
+                        "message": "this path is, holds or lies in what keeps other tenants' Secrets, the node's credentials, processes or sockets",
+                    },
+                ],
+            }},
+        },
+    })
+}
+
+fn images() -> Value {
+    json!({
+        "type": "object",
+        "description": "Images that the tenant's pods run.",
+        "default": {},
+        "properties": {
+            "allowedRegistries": {
+                "type": "array",
+                "description": "Registries, or parts of them: `registry.example/team`, `docker.io/library`. Any if empty.",
+                "maxItems": MAX_REGISTRIES,
+                "x-kubernetes-list-type": "set",
+                "items": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "pattern": r"^(localhost|[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+|[a-z0-9][a-z0-9.-]*:[0-9]+|localhost:[0-9]+|\[[0-9a-f:]+\](:[0-9]+)?)(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$",
+                },
+            },
+            "pullPolicies": {
+                "type": "array",
+                "description": "Pull policies that containers may have. IfNotPresent runs images that are on the node already, whoever brought them; Never runs only such.",
+                "minItems": 1,
+                "maxItems": PullPolicy::ALL.len(),
+                "x-kubernetes-list-type": "set",
+                "items": {"type": "string", "enum": PullPolicy::ALL},
+                "default": Images::default().pull_policies,
+            },
+        },
+    })
 }
 
 fn resources() -> Value {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use bulkhead_model::tenant::CustomRole;
 use bulkhead_model::{
-    Capability, FieldPath, Member, PodSecurity, Prefix, Profile, Role, RoleName, RuntimeClasses,
-    ServiceAccountRef, Subject, Tenant, TenantName, Tier, Uid,
+    Capability, FieldPath, HostPathPrefix, Images, Member, PodSecurity, Prefix, Profile,
+    PullPolicy, Registry, Role, RoleName, RuntimeClasses, ServiceAccountRef, Subject, Tenant,
+    TenantName, Tier, Uid,
 };
 use serde_json::Value;
 
@@ -20,6 +21,9 @@ use crate::{API_VERSION, KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 pub(crate) const MAX_MEMBERS: usize = 500;
 pub(crate) const MAX_ROLES: usize = 32;
 pub(crate) const MAX_CAPABILITIES: usize = 32;
+pub(crate) const MAX_HOST_PATHS: usize = 16;
+pub(crate) const MAX_SECCOMP_PROFILES: usize = 64;
+pub(crate) const MAX_REGISTRIES: usize = 64;
 pub(crate) const MAX_MEMBER_NAME: usize = 253;
 
 /// Why a tenant of a shared cluster does not get `Privileged`.
@@ -53,7 +57,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         errors.add(path.clone(), "missing");
     }
     let spec = object(root.get("spec"), &path, &mut errors);
-    const FIELDS: [&str; 11] = [
+    const FIELDS: [&str; 12] = [
         "tier",
         "members",
         "roles",
@@ -62,6 +66,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         "podSecurity",
         "priorityClasses",
         "deviceClasses",
+        "images",
         "network",
         "resources",
         "cordoned",
@@ -78,6 +83,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
     };
     let priority_classes = classes("priorityClasses", DefaultClass::Settable, &mut errors);
     let device_classes = classes("deviceClasses", DefaultClass::Never, &mut errors);
+    let images = parse_images(spec, &mut errors);
     let network = parse_network(spec, &mut errors);
     let limits = parse_resources(spec, &mut errors);
     let cordoned = match spec.get("cordoned") {
@@ -105,6 +111,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
             nodes,
             priority_classes,
             device_classes,
+            images,
             network,
             limits,
             cordoned,
@@ -398,10 +405,18 @@ fn parse_profile(
 fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodSecurity {
     let path = FieldPath::of("spec.podSecurity");
     let fields = object(spec.get("podSecurity"), &path, errors);
-    let profile = parse_profile(fields, tier, &path.clone().then("profile"), errors);
-    let names = ["profile", "allowedCapabilities", "runtimeClasses"];
-    known(fields, &path, &names, errors);
     let runtime_classes = parse_runtime_classes(fields, &path, errors);
+    const FIELDS: [&str; 5] = [
+        "runtimeClasses",
+        "profile",
+        "allowedCapabilities",
+        "allowedHostPaths",
+        "allowedSeccompProfiles",
+    ];
+    known(fields, &path, &FIELDS, errors);
+    let profile = parse_profile(fields, tier, &path.clone().then("profile"), errors);
+    let allowed_host_paths = parse_host_paths(fields, &path, errors);
+    let allowed_seccomp_profiles = parse_seccomp_profiles(fields, &path, errors);
     let path = path.then("allowedCapabilities");
     let mut allowed_capabilities = BTreeSet::new();
     let items = list(
@@ -427,6 +442,8 @@ fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodS
         profile,
         allowed_capabilities,
         runtime_classes,
+        allowed_host_paths,
+        allowed_seccomp_profiles,
     }
 }
 
@@ -458,6 +475,101 @@ fn parse_runtime_classes(
         errors.add(path, "no class is allowed, so no pod could run");
     }
     RuntimeClasses { classes, required }
+}
+
+fn parse_host_paths(
+    pod_security: Fields<'_>,
+    path: &FieldPath,
+    errors: &mut Errors,
+) -> Vec<HostPathPrefix> {
+    let path = path.clone().then("allowedHostPaths");
+    let items = list(
+        pod_security,
+        "allowedHostPaths",
+        &path,
+        MAX_HOST_PATHS,
+        errors,
+    );
+    let mut prefixes = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let path = path.clone().index(i);
+        let fields = object(Some(item), &path, errors);
+        known(fields, &path, &["pathPrefix"], errors);
+        match HostPathPrefix::parse(fields.str("pathPrefix").unwrap_or_default()) {
+            Ok(prefix) => prefixes.push(prefix),
+            Err(error) => errors.add(path.then("pathPrefix"), error.to_string()),
+        }
+    }
+    prefixes
+}
+
+/// Names of files below the kubelet's folder of seccomp profiles, as manifests have them.
+fn parse_seccomp_profiles(
+    pod_security: Fields<'_>,
+    path: &FieldPath,
+    errors: &mut Errors,
+) -> BTreeSet<String> {
+    let path = path.clone().then("allowedSeccompProfiles");
+    let max = MAX_SECCOMP_PROFILES;
+    let items = list(pod_security, "allowedSeccompProfiles", &path, max, errors);
+    let mut profiles = BTreeSet::new();
+    for (i, item) in items.iter().enumerate() {
+        let name = item.as_str().unwrap_or_default();
+        let mut parts = name.split('/');
+        let inside = parts.all(|part| !matches!(part, "" | "." | ".."));
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/');
+        if !inside || name.len() > 253 || !name.bytes().all(plain) {
+            let expected = "expected the path of a file below the kubelet's folder `seccomp`, such as `profiles/acme.json`";
+            errors.add(path.clone().index(i), expected);
+        } else if !profiles.insert(name.to_owned()) {
+            errors.add(path.clone().index(i), format!("`{name}` stands twice"));
+        }
+    }
+    profiles
+}
+
+fn parse_images(spec: Fields<'_>, errors: &mut Errors) -> Images {
+    let path = FieldPath::of("spec.images");
+    let fields = object(spec.get("images"), &path, errors);
+    known(
+        fields,
+        &path,
+        &["allowedRegistries", "pullPolicies"],
+        errors,
+    );
+    let mut images = Images::default();
+    let place = path.clone().then("allowedRegistries");
+    let items = list(fields, "allowedRegistries", &place, MAX_REGISTRIES, errors);
+    for (i, item) in items.iter().enumerate() {
+        match Registry::parse(item.as_str().unwrap_or_default()) {
+            Ok(registry) => images.allowed_registries.push(registry),
+            Err(error) => errors.add(place.clone().index(i), error.to_string()),
+        }
+    }
+    if fields.get("pullPolicies").is_some() {
+        let place = path.then("pullPolicies");
+        let items = list(
+            fields,
+            "pullPolicies",
+            &place,
+            PullPolicy::ALL.len(),
+            errors,
+        );
+        images.pull_policies.clear();
+        for (i, item) in items.iter().enumerate() {
+            match item.as_str().and_then(PullPolicy::parse) {
+                Some(policy) => images.pull_policies.push(policy),
+                None => {
+                    let names = PullPolicy::ALL.map(PullPolicy::as_str).join(", ");
+                    errors.add(place.clone().index(i), format!("expected one of {names}"));
+                }
+            }
+        }
+        if items.is_empty() {
+            errors.add(place, "expected at least one pull policy");
+        }
+    }
+    images
 }
 
 /// A boolean; an error if the value is something else.

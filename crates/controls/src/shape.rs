@@ -40,6 +40,8 @@ static SECURITY: Shape = Object(&[
         &Object(&[("add", &VALUES), ("drop", &VALUES)]),
     ),
     ("seccompProfile", &MAP),
+    ("appArmorProfile", &MAP),
+    ("sysctls", &List(&MAP)),
     ("windowsOptions", &MAP),
     ("supplementalGroups", &VALUES),
 ]);
@@ -50,12 +52,24 @@ static CONTAINERS: Shape = List(&Object(&[
         "resources",
         &Object(&[("requests", &MAP), ("limits", &MAP)]),
     ),
+    ("volumeMounts", &List(&MAP)),
+    ("livenessProbe", &CALL),
+    ("readinessProbe", &CALL),
+    ("startupProbe", &CALL),
+    (
+        "lifecycle",
+        &Object(&[("postStart", &CALL), ("preStop", &CALL)]),
+    ),
 ]));
+/// A probe, or a handler of a container's life: whom to call.
+static CALL: Shape = Object(&[("httpGet", &MAP), ("tcpSocket", &MAP)]);
 static CLAIM: Shape = Object(&[
     ("metadata", &METADATA),
     ("spec", &Object(&[("dataSourceRef", &MAP)])),
 ]);
 static VOLUMES: Shape = List(&Object(&[
+    ("hostPath", &MAP),
+    ("image", &MAP),
     ("projected", &Object(&[("sources", &List(&MAP))])),
     ("ephemeral", &Object(&[("volumeClaimTemplate", &CLAIM)])),
 ]));

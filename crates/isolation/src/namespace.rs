@@ -94,6 +94,10 @@ fn pod_security_level(tenant: &Tenant) -> &'static str {
         let mut allowed = security.allowed_capabilities.iter();
         allowed.all(|capability| level.contains(&capability.as_str()))
     };
+    // What some node's folder is at stake, no level but the last allows.
+    if !security.allowed_host_paths.is_empty() {
+        return "privileged";
+    }
     match security.profile {
         Profile::Strict | Profile::Restricted if adds_only(&["NET_BIND_SERVICE"]) => "restricted",
         Profile::Strict | Profile::Restricted | Profile::Baseline if adds_only(&BASELINE) => {

@@ -20,15 +20,12 @@ fn tenant(name: &str) -> Tenant {
         members: vec![],
         roles: vec![],
         prefix: Prefix::parse(format!("{name}-")).unwrap(),
-        pod_security: PodSecurity {
-            profile: Profile::Strict,
-            allowed_capabilities: BTreeSet::new(),
-            runtime_classes: Default::default(),
-        },
         nodes: Default::default(),
         priority_classes: Default::default(),
         device_classes: Default::default(),
         network: Network::default(),
+        pod_security: PodSecurity::default(),
+        images: bulkhead_model::Images::default(),
         limits: bulkhead_api::default_limits(),
         cordoned: false,
     }
@@ -129,6 +126,15 @@ fn pod_security_admission_never_contradicts_the_rules() {
             "v1.34"
         );
     }
+}
+
+#[test]
+fn a_tenant_that_may_read_the_node_is_beyond_every_level() {
+    let mut acme = tenant("acme");
+    let path = bulkhead_model::HostPathPrefix::parse("/srv/models").unwrap();
+    acme.pod_security.allowed_host_paths = vec![path];
+    let labels = namespace_metadata(&acme).labels;
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "privileged");
 }
 
 #[test]

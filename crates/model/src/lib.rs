@@ -7,6 +7,8 @@
 pub mod admission;
 pub mod classes;
 pub mod finding;
+pub mod host_path;
+pub mod image;
 pub mod json;
 pub mod labels;
 pub mod ledger;
@@ -21,6 +23,8 @@ pub mod view;
 pub use admission::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
 pub use classes::{ClassList, ClassPattern, PatternError};
 pub use finding::{FieldPath, Finding, Segment};
+pub use host_path::HostPathPrefix;
+pub use image::{ImageRef, Images, PullPolicy, Registry};
 pub use json::Json;
 pub use ledger::{ClaimKind, Holder, LedgerEntry, entry_name};
 pub use names::{

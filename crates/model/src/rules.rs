@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::classes::ClassList;
+use crate::host_path::HostPathPrefix;
+use crate::image::Images;
 use crate::names::{NameError, TenantName, Uid};
 use crate::network::Network;
 use crate::nodes::Nodes;
@@ -45,6 +47,15 @@ pub struct TenantRules {
     /// What its pods may talk to.
     #[serde(default, skip_serializing_if = "Network::is_default")]
     pub network: Network,
+    /// Folders of the node that pods may mount read-only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_host_paths: Vec<HostPathPrefix>,
+    /// Seccomp profiles on the nodes that `Strict` pods may name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowed_seccomp_profiles: BTreeSet<String>,
+    /// Which images pods may run.
+    #[serde(default, skip_serializing_if = "Images::is_default")]
+    pub images: Images,
 }
 
 /// A Linux capability in the API's canonical form: upper case, without `CAP_`.

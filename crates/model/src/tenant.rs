@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::classes::ClassList;
+use crate::host_path::HostPathPrefix;
+use crate::image::Images;
 use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid};
 use crate::network::Network;
 use crate::nodes::Nodes;
@@ -39,6 +41,8 @@ pub struct Tenant {
     pub priority_classes: ClassList,
     /// DeviceClasses that its claims may name.
     pub device_classes: ClassList,
+    /// Which images they may run.
+    pub images: Images,
     /// Which traffic reaches its pods.
     pub network: Network,
     /// The `spec.limits` of the LimitRange in each namespace.
@@ -62,6 +66,9 @@ impl Tenant {
             device_classes: self.device_classes.clone(),
             runtime_classes: self.pod_security.runtime_classes.clone(),
             network: self.network.clone(),
+            allowed_host_paths: self.pod_security.allowed_host_paths.clone(),
+            allowed_seccomp_profiles: self.pod_security.allowed_seccomp_profiles.clone(),
+            images: self.images.clone(),
         }
     }
 
@@ -204,7 +211,7 @@ pub struct CustomRole {
 }
 
 /// What a tenant's pods are held to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodSecurity {
     /// Which controls apply.
     pub profile: Profile,
@@ -212,6 +219,10 @@ pub struct PodSecurity {
     pub allowed_capabilities: BTreeSet<Capability>,
     /// RuntimeClasses.
     pub runtime_classes: RuntimeClasses,
+    /// Folders of the node that pods may mount read-only.
+    pub allowed_host_paths: Vec<HostPathPrefix>,
+    /// Seccomp profiles on the nodes that `Strict` pods may name.
+    pub allowed_seccomp_profiles: BTreeSet<String>,
 }
 
 /// RuntimeClasses that a tenant's pods may name, or must.
@@ -248,15 +259,12 @@ mod tests {
             members,
             roles: vec![],
             prefix: Prefix::parse("acme-").unwrap(),
-            pod_security: PodSecurity {
-                profile: Profile::Strict,
-                allowed_capabilities: BTreeSet::new(),
-                runtime_classes: RuntimeClasses::default(),
-            },
             nodes: Nodes::default(),
             priority_classes: ClassList::default(),
             device_classes: ClassList::default(),
             network: Network::default(),
+            pod_security: PodSecurity::default(),
+            images: Images::default(),
             limits: vec![],
             cordoned: false,
         }

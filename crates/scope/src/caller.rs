@@ -99,7 +99,6 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use bulkhead_model::Network;
-    use bulkhead_model::Profile;
     use bulkhead_model::tenant::{Member, PodSecurity, Subject};
 
     use super::*;
@@ -118,15 +117,12 @@ mod tests {
             }],
             roles: vec![],
             prefix: Prefix::parse("acme-").unwrap(),
-            pod_security: PodSecurity {
-                profile: Profile::Strict,
-                allowed_capabilities: BTreeSet::new(),
-                runtime_classes: Default::default(),
-            },
             nodes: Default::default(),
             priority_classes: Default::default(),
             device_classes: Default::default(),
             network: Network::default(),
+            pod_security: PodSecurity::default(),
+            images: bulkhead_model::Images::default(),
             limits: vec![],
             cordoned: false,
         };

@@ -314,6 +314,30 @@ fn wrong_specs_are_refused_with_the_fields_path() {
             "spec.podSecurity.allowedCapabilities",
         ),
         (
+            json!({"podSecurity": {"allowedHostPaths": ["/srv"]}}),
+            "spec.podSecurity.allowedHostPaths[0]",
+        ),
+        (
+            json!({"podSecurity": {"allowedHostPaths": [{"pathPrefix": "/srv"}, {"pathPrefix": "/var/lib/kubelet/pods"}]}}),
+            "spec.podSecurity.allowedHostPaths[1].pathPrefix",
+        ),
+        (
+            json!({"podSecurity": {"allowedSeccompProfiles": ["a.json", "../a.json"]}}),
+            "spec.podSecurity.allowedSeccompProfiles[1]",
+        ),
+        (
+            json!({"images": {"allowedRegistries": ["registry.example", "team/app"]}}),
+            "spec.images.allowedRegistries[1]",
+        ),
+        (
+            json!({"images": {"pullPolicies": ["Sometimes"]}}),
+            "spec.images.pullPolicies[0]",
+        ),
+        (
+            json!({"images": {"pullPolicies": []}}),
+            "spec.images.pullPolicies",
+        ),
+        (
             json!({"network": {"isolation": "open"}}),
             "spec.network.isolation",
         ),

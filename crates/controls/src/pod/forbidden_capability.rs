@@ -1,9 +1,10 @@
 //! A capability is a piece of root. A container adds those that its tenant is allowed, no other.
 
-use bulkhead_model::Capability;
 use bulkhead_model::Json;
 use bulkhead_model::view::Pod;
+use bulkhead_model::{Capability, Profile};
 
+use super::{System, system};
 use crate::context::{Context, Findings, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::profiles::Profiles;
@@ -21,31 +22,71 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::ByHand,
 };
 
+/// What Kubernetes' standards let containers add at `Baseline`.
+const BASELINE: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
 fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
+    let standard = match context.rules.profile {
+        Profile::Baseline => &BASELINE[..],
+        Profile::Restricted if !context.since(22) => &BASELINE,
+        Profile::Restricted if matches!(system(pod, context), System::Excused) => return,
+        Profile::Restricted => &["NET_BIND_SERVICE"],
+        Profile::Strict | Profile::Privileged => &[],
+    };
     for container in pod.containers() {
         let added = container.security_context().at("capabilities").list("add");
         for (index, capability) in added.iter().enumerate() {
-            if !is_allowed(capability, context) {
-                findings.add(
-                    container
-                        .path("securityContext.capabilities.add")
-                        .index(index),
-                    format!("adds {}", shown(capability)),
-                );
+            let path = || {
+                let list = container.path("securityContext.capabilities.add");
+                list.index(index)
+            };
+            match spelling(capability, standard, context) {
+                Spelling::Allowed => {}
+                Spelling::Forbidden => findings.add(path(), format!("adds {}", shown(capability))),
+                Spelling::Odd(canonical) => findings.add(
+                    path(),
+                    format!(
+                        "adds {}, which has to be spelt `{canonical}`",
+                        shown(capability)
+                    ),
+                ),
             }
         }
     }
 }
 
+enum Spelling {
+    Allowed,
+    Forbidden,
+    /// Another spelling of one that is allowed.
+    Odd(String),
+}
+
 /// Runtimes fold case and strip `CAP_`, so `cap_sys_admin` is on no list that `SYS_ADMIN` is not.
-fn is_allowed(capability: &Json<'_>, context: &Context<'_>) -> bool {
-    let Some(written) = capability.as_str() else {
-        return false;
-    };
+/// The other way round a spelling that Kubernetes' own standards do not know is refused.
+fn spelling(capability: &Json<'_>, standard: &[&str], context: &Context<'_>) -> Spelling {
+    let written = capability.as_str().unwrap_or_default();
     let canonical = Capability::canonical(written);
-    context
-        .rules
-        .allowed_capabilities
-        .iter()
-        .any(|allowed| allowed.as_str() == canonical)
+    let allowed = &context.rules.allowed_capabilities;
+    let listed =
+        standard.contains(&canonical.as_str()) || allowed.iter().any(|it| it.as_str() == canonical);
+    match listed {
+        true if written == canonical => Spelling::Allowed,
+        true => Spelling::Odd(canonical),
+        false => Spelling::Forbidden,
+    }
 }

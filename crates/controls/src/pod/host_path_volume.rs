@@ -1,6 +1,6 @@
 //! A volume that is a piece of the node's own file system.
 
-use bulkhead_model::view::Pod;
+use bulkhead_model::view::{Fields, Pod};
 
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
@@ -19,9 +19,15 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::ByHand,
 };
 
-fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     for volume in pod.volumes() {
         if let Some(source) = volume.fields().get("hostPath") {
+            // What may be read is for `writable-host-path` to judge.
+            let path = Fields::of(Some(source)).str("path").unwrap_or_default();
+            let allowed = &context.rules.allowed_host_paths;
+            if allowed.iter().any(|prefix| prefix.has(path)) {
+                continue;
+            }
             let detail = source
                 .get("path")
                 .map(|path| format!("mounts {}", crate::context::shown(path)));

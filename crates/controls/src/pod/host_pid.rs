@@ -20,12 +20,13 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::ByHand,
 };
 
-fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     for (field, path) in [
         ("hostPID", "spec.hostPID"),
         ("shareProcessNamespace", "spec.shareProcessNamespace"),
     ] {
-        if pod.spec().flag(field) {
+        let beyond = field == "shareProcessNamespace";
+        if pod.spec().flag(field) && (context.is_strict() || !beyond) {
             findings.add(
                 pod.path(path),
                 pod.spec().get(field).map(is).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use bulkhead_model::Json;
 use bulkhead_model::view::{Container, Pod};
 
-use super::{NOT_LINUX, OS, runs_on_linux};
+use super::{NOT_LINUX, OS, System, system};
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::fills::Fills;
@@ -25,9 +25,11 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::Fill(fill),
 };
 
-fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
-    if !runs_on_linux(pod) {
-        return findings.add(pod.path(OS), NOT_LINUX);
+fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
+    match system(pod, context) {
+        System::Linux => {}
+        System::Foreign => return findings.add(pod.path(OS), NOT_LINUX),
+        System::Excused => return,
     }
     for container in pod.containers() {
         match container.security_context().get(FIELD) {

@@ -20,26 +20,12 @@ pub(crate) const CONTROL: Control = Control {
 };
 
 fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
-    let windows = pod.security_context().at("windowsOptions");
-    if windows.flag("hostProcess") {
-        findings.add(
-            pod.path("spec.securityContext.windowsOptions.hostProcess"),
-            windows.get("hostProcess").map(is).unwrap_or_default(),
-        );
-    }
     for container in pod.containers() {
         let context = container.security_context();
         if context.flag("privileged") {
             findings.add(
                 container.path("securityContext.privileged"),
                 context.get("privileged").map(is).unwrap_or_default(),
-            );
-        }
-        let windows = context.at("windowsOptions");
-        if windows.flag("hostProcess") {
-            findings.add(
-                container.path("securityContext.windowsOptions.hostProcess"),
-                windows.get("hostProcess").map(is).unwrap_or_default(),
             );
         }
     }

@@ -5,7 +5,7 @@ use bulkhead_model::FieldPath;
 use bulkhead_model::Json;
 use bulkhead_model::view::{Fields, Pod};
 
-use super::is_root;
+use super::{is_excused_by_user_namespace, is_root};
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::fills::Fills;
@@ -26,26 +26,37 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::Fill(fill),
 };
 
-fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
+fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
+    if is_excused_by_user_namespace(pod, context) {
+        return;
+    }
+    // Kubernetes' standards have looked at users since 1.23, and at groups never.
+    let (of_pod, of_container): (&[&'static str], &[&'static str]) = if context.is_strict() {
+        (
+            &["runAsUser", "runAsGroup", "fsGroup"],
+            &["runAsUser", "runAsGroup"],
+        )
+    } else if context.since(23) {
+        (&["runAsUser"], &["runAsUser"])
+    } else {
+        (&[], &[])
+    };
     let whole = pod.security_context();
     let path = || pod.path("spec.securityContext");
-    ids(
-        whole,
-        &["runAsUser", "runAsGroup", "fsGroup"],
-        path,
-        findings,
-    );
-    for (index, group) in whole.list("supplementalGroups").iter().enumerate() {
-        if is_root(group) {
-            findings.add(path().then("supplementalGroups").index(index), is(group));
+    ids(whole, of_pod, path, findings);
+    if context.is_strict() {
+        for (index, group) in whole.list("supplementalGroups").iter().enumerate() {
+            if is_root(group) {
+                findings.add(path().then("supplementalGroups").index(index), is(group));
+            }
         }
     }
-    root_allowed(whole, path, findings);
+    root_allowed(whole, context, path, findings);
     for container in pod.containers() {
         let own = container.security_context();
         let path = || container.path("securityContext");
-        ids(own, &["runAsUser", "runAsGroup"], path, findings);
-        root_allowed(own, path, findings);
+        ids(own, of_container, path, findings);
+        root_allowed(own, context, path, findings);
         if container.effective(NON_ROOT).is_none() {
             findings.add(path().then(NON_ROOT), "is unset, so the image decides");
         }
@@ -67,14 +78,22 @@ fn ids(
 
 /// A security context that allows root in so many words. The pod's counts even where each
 /// container overrides it: an ephemeral container of tomorrow would inherit it.
-fn root_allowed(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Findings) {
-    if let Some(value) = context
+fn root_allowed(
+    own: Fields<'_>,
+    context: &Context<'_>,
+    path: impl Fn() -> FieldPath,
+    findings: &mut Findings,
+) {
+    if let Some(value) = own
         .get(NON_ROOT)
         .filter(|value| **value != Json::Bool(true))
     {
         findings.add(path().then(NON_ROOT), is(value));
     }
-    let user = context.at("windowsOptions").get("runAsUserName");
+    if !context.is_strict() {
+        return;
+    }
+    let user = own.at("windowsOptions").get("runAsUserName");
     if let Some(user) = user.filter(|user| is_windows_root(user)) {
         findings.add(path().then("windowsOptions.runAsUserName"), is(user));
     }
@@ -96,8 +115,10 @@ fn is_windows_root(user: &Json<'_>) -> bool {
     .any(|root| root.eq_ignore_ascii_case(name))
 }
 
-fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
-    fills.set_for_all(pod, NON_ROOT, Json::Bool(true));
+fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
+    if !is_excused_by_user_namespace(pod, context) {
+        fills.set_for_all(pod, NON_ROOT, Json::Bool(true));
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Without a profile a container may make every system call, and each is a way into the kernel
 //! that all tenants of the node share.
 
-use bulkhead_model::FieldPath;
 use bulkhead_model::Json;
 use bulkhead_model::view::{Fields, Pod};
+use bulkhead_model::{FieldPath, Profile};
 use serde_json::json;
 
-use super::{NOT_LINUX, OS, runs_on_linux};
-use crate::context::{Context, Findings, shown};
+use super::{NOT_LINUX, OS, System, system};
+use crate::context::{Context, Findings, is, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
 use crate::fills::Fills;
 use crate::profiles::Profiles;
@@ -30,19 +30,25 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::Fill(fill),
 };
 
-fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
-    if !runs_on_linux(pod) {
-        return findings.add(pod.path(OS), NOT_LINUX);
+fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
+    if !context.is_strict() && !context.since(19) {
+        return old_annotations(pod, findings);
+    }
+    match system(pod, context) {
+        System::Foreign => return findings.add(pod.path(OS), NOT_LINUX),
+        System::Excused if must_be_set(context) => return,
+        System::Linux | System::Excused => {}
     }
     chosen(
         pod.security_context(),
+        context,
         || pod.path("spec.securityContext"),
         findings,
     );
     for container in pod.containers() {
         let own = container.security_context();
-        chosen(own, || container.path("securityContext"), findings);
-        if container.effective(FIELD).is_none() {
+        chosen(own, context, || container.path("securityContext"), findings);
+        if must_be_set(context) && container.effective(FIELD).is_none() {
             let why = contradiction(pod).map_or_else(
                 || "is unset, which means unconfined".to_owned(),
                 |(key, value)| format!("is unset, and the annotation `{key}` is {}", shown(value)),
@@ -52,24 +58,70 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
     }
 }
 
+/// At `Baseline` a pod may leave it open.
+fn must_be_set(context: &Context<'_>) -> bool {
+    context.rules.profile != Profile::Baseline
+}
+
 /// A profile that somebody chose. The pod's counts even where each container overrides it: an
 /// ephemeral container of tomorrow would inherit it.
-fn chosen(context: Fields<'_>, path: impl Fn() -> FieldPath, findings: &mut Findings) {
-    let Some(profile) = context.get(FIELD) else {
+fn chosen(
+    own: Fields<'_>,
+    context: &Context<'_>,
+    path: impl Fn() -> FieldPath,
+    findings: &mut Findings,
+) {
+    let Some(profile) = own.get(FIELD) else {
         return;
     };
-    let kind = Fields::of(Some(profile)).get("type");
-    if kind.and_then(Json::as_str) != Some("RuntimeDefault") {
-        let detail = kind.map_or_else(
-            || "is unset".to_owned(),
-            |kind| format!("is {}", shown(kind)),
-        );
-        findings.add(path().then(FIELD).then("type"), detail);
+    let profile = Fields::of(Some(profile));
+    let path = || path().then(FIELD);
+    match profile.str("type") {
+        Some("RuntimeDefault") => {}
+        Some("Localhost") if !context.is_strict() => {}
+        Some("Localhost") if !context.rules.allowed_seccomp_profiles.is_empty() => {
+            let name = profile.get("localhostProfile");
+            let listed = name
+                .and_then(Json::as_str)
+                .is_some_and(|name| context.rules.allowed_seccomp_profiles.contains(name));
+            if !listed {
+                let detail = name.map_or_else(|| "is unset".to_owned(), is);
+                findings.add(path().then("localhostProfile"), detail);
+            }
+        }
+        _ => {
+            let kind = profile.get("type");
+            findings.add(
+                path().then("type"),
+                kind.map_or_else(|| "is unset".to_owned(), is),
+            );
+        }
     }
 }
 
-fn fill(pod: &Pod<'_>, _: &Context<'_>, fills: &mut Fills<'_>) {
-    if contradiction(pod).is_none() {
+/// Before Kubernetes 1.19 there was no field.
+fn old_annotations(pod: &Pod<'_>, findings: &mut Findings) {
+    let annotations = pod.metadata().at("annotations");
+    let of_containers = pod.containers().map(|container| {
+        let name = container.fields().str("name").unwrap_or_default();
+        format!("{CONTAINER_ANNOTATION}{name}")
+    });
+    for key in std::iter::once(POD_ANNOTATION.to_owned()).chain(of_containers) {
+        let Some(value) = annotations.get(&key) else {
+            continue;
+        };
+        let confined = value.as_str().is_some_and(|value| {
+            matches!(value, "runtime/default" | "docker/default") || value.starts_with("localhost/")
+        });
+        if !confined {
+            findings.add(pod.path("metadata.annotations").key(key), is(value));
+        }
+    }
+}
+
+fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
+    let wanted = must_be_set(context) && (context.is_strict() || context.since(19));
+    if wanted && contradiction(pod).is_none() {
         fills.set_for_all(pod, FIELD, json!({"type": "RuntimeDefault"}));
     }
 }

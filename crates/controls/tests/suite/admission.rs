@@ -81,14 +81,15 @@ pub fn pod(spec: Value) -> Value {
 }
 
 #[test]
-fn a_capability_that_the_tenant_is_allowed_passes_in_any_spelling() {
+fn a_capability_that_the_tenant_is_allowed_passes_as_kubernetes_spells_it() {
     let mut rules = strict();
     rules
         .allowed_capabilities
         .insert(Capability::parse("NET_BIND_SERVICE").unwrap());
     for (capability, allowed) in [
         ("NET_BIND_SERVICE", true),
-        ("cap_net_bind_service", true),
+        ("cap_net_bind_service", false),
+        ("CAP_NET_BIND_SERVICE", false),
         ("NET_RAW", false),
         ("ALL", false),
     ] {

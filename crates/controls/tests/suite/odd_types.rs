@@ -84,6 +84,19 @@ fn what_holds_the_fields_must_have_its_type() {
         "/spec/containers/0/securityContext/capabilities/drop",
         "/spec/containers/0/securityContext/seccompProfile",
         "/spec/containers/0/securityContext/windowsOptions",
+        "/spec/securityContext/appArmorProfile",
+        "/spec/securityContext/sysctls",
+        "/spec/securityContext/sysctls/0",
+        "/spec/containers/0/securityContext/appArmorProfile",
+        "/spec/containers/0/volumeMounts",
+        "/spec/containers/0/volumeMounts/0",
+        "/spec/containers/0/livenessProbe",
+        "/spec/containers/0/livenessProbe/httpGet",
+        "/spec/containers/0/readinessProbe/tcpSocket",
+        "/spec/containers/0/startupProbe",
+        "/spec/containers/0/lifecycle",
+        "/spec/containers/0/lifecycle/postStart",
+        "/spec/containers/0/lifecycle/preStop/httpGet",
         "/spec/volumes",
         "/spec/volumes/0",
         "/spec/volumes/0/projected",
@@ -94,19 +107,32 @@ fn what_holds_the_fields_must_have_its_type() {
         "/spec/volumes/0/ephemeral/volumeClaimTemplate/spec",
         "/spec/volumes/0/ephemeral/volumeClaimTemplate/spec/dataSourceRef",
     ] {
-        let context = || {
+        let profiles = || {
             json!({
-                "capabilities": {"add": [], "drop": ["ALL"]},
                 "seccompProfile": {"type": "RuntimeDefault"},
-                "windowsOptions": {}, "supplementalGroups": [],
+                "appArmorProfile": {"type": "RuntimeDefault"}, "windowsOptions": {},
             })
         };
-        let container = json!({"name": "c", "ports": [{}], "securityContext": context()});
+        let with = |mut object: Value, more: Value| {
+            let more = more.as_object().unwrap().clone();
+            object.as_object_mut().unwrap().extend(more);
+            object
+        };
+        let call = json!({"httpGet": {"port": 80}});
+        let container = json!({
+            "name": "c", "ports": [{}], "volumeMounts": [{}],
+            "livenessProbe": call, "readinessProbe": {"tcpSocket": {}}, "startupProbe": call,
+            "lifecycle": {"postStart": call, "preStop": call},
+            "securityContext": with(profiles(), json!({"capabilities": {"add": [], "drop": ["ALL"]}})),
+        });
         let mut pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "web", "annotations": {}},
             "spec": {
-                "os": {}, "securityContext": context(),
+                "os": {},
+                "securityContext": with(profiles(), json!({
+                    "supplementalGroups": [], "sysctls": [{"name": "net.ipv4.tcp_rmem"}],
+                })),
                 "initContainers": [container], "containers": [container],
                 "ephemeralContainers": [container],
                 "volumes": [{

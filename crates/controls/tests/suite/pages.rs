@@ -49,6 +49,20 @@ impl Block {
     }
 }
 
+/// The rules of a tenant that has one setting more, as the line above a block has it:
+/// `allowedHostPaths=/srv/models`.
+fn with_setting(rules: TenantRules, field: &str, value: &str) -> TenantRules {
+    let list: Vec<&str> = value.split(',').collect();
+    let mut rules = json!(rules);
+    match field {
+        "profile" => rules["profile"] = json!(value),
+        "allowedHostPaths" | "allowedSeccompProfiles" => rules[field] = json!(list),
+        "allowedRegistries" | "pullPolicies" => rules["images"][field] = json!(list),
+        _ => panic!("no tenant has `{field}`"),
+    }
+    serde_json::from_value(rules).unwrap()
+}
+
 pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let (mut facts, mut rules) = (Facts::NONE.clone(), strict());
@@ -70,6 +84,10 @@ pub fn blocks(page: &str) -> Vec<Block> {
             marks: BTreeSet::new(),
         };
         for word in words {
+            if let Some((field, value)) = word.split_once('=') {
+                block.rules = with_setting(block.rules, field, value);
+                continue;
+            }
             match word.split_once('/') {
                 Some(("pods", name)) => block.subresource = Some(name.into()),
                 _ => block.role = word.into(),

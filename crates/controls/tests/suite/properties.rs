@@ -1,10 +1,11 @@
 //! Mending, over pods that nobody would write.
 
 use bulkhead_controls::{Facts, judge, mend_and_judge};
+use bulkhead_model::{Profile, TenantRules};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::admission::{create, mended, pod, strict};
+use crate::admission::{create, mended, mended_by, pod, strict};
 
 /// One of these values under a key, or nothing.
 fn field(key: &'static str, values: Vec<Value>) -> impl Strategy<Value = Option<(String, Value)>> {
@@ -15,97 +16,173 @@ fn object(fields: Vec<BoxedStrategy<Option<(String, Value)>>>) -> impl Strategy<
     fields.prop_map(|fields| Value::Object(fields.into_iter().flatten().collect::<Map<_, _>>()))
 }
 
-/// A security context. The good values alone, or with bad and odd ones among them.
-fn context(bad: bool) -> impl Strategy<Value = Value> {
-    let values = |good: Vec<Value>, more: Vec<Value>| {
-        good.into_iter()
-            .chain(more.into_iter().filter(|_| bad))
-            .collect::<Vec<_>>()
-    };
-    let null = Value::Null;
-    object(vec![
-        field(
-            "runAsNonRoot",
-            values(
-                vec![json!(true), null.clone()],
-                vec![json!(false), json!("x")],
-            ),
-        )
-        .boxed(),
-        field(
-            "runAsUser",
-            values(vec![json!(1000)], vec![json!(0), json!("root")]),
-        )
-        .boxed(),
-        field(
-            "allowPrivilegeEscalation",
-            values(vec![json!(false), null.clone()], vec![json!(true)]),
-        )
-        .boxed(),
-        field("privileged", values(vec![json!(false)], vec![json!(true)])).boxed(),
-        field(
-            "seccompProfile",
-            values(
-                vec![json!({"type": "RuntimeDefault"}), null.clone()],
-                vec![json!({}), json!({"type": "Unconfined"}), json!([])],
-            ),
-        )
-        .boxed(),
-        field(
-            "capabilities",
-            values(
-                vec![
-                    json!({}),
-                    json!({"drop": ["ALL"]}),
-                    json!({"drop": []}),
-                    json!({"add": []}),
-                    null,
-                ],
-                vec![
-                    json!({"drop": ["KILL"]}),
-                    json!({"add": ["CAP_SYS_ADMIN"]}),
-                    json!(1),
-                ],
-            ),
-        )
-        .boxed(),
-    ])
+fn values(bad: bool, good: Vec<Value>, more: Vec<Value>) -> Vec<Value> {
+    let more = more.into_iter().filter(|_| bad);
+    good.into_iter().chain(more).collect()
+}
+
+/// What pods and containers have in common of their security contexts. The good values alone, or
+/// with bad and odd ones among them.
+fn common(bad: bool) -> Vec<BoxedStrategy<Option<(String, Value)>>> {
+    let mut fields = Vec::new();
+    let mut add = |key, good, more| fields.push(field(key, values(bad, good, more)).boxed());
+    add(
+        "runAsNonRoot",
+        vec![json!(true), Value::Null],
+        vec![json!(false), json!("x")],
+    );
+    add(
+        "runAsUser",
+        vec![json!(1000)],
+        vec![json!(0), json!("root")],
+    );
+    add(
+        "seccompProfile",
+        vec![json!({"type": "RuntimeDefault"}), Value::Null],
+        vec![
+            json!({}),
+            json!({"type": "Unconfined"}),
+            json!({"type": "Localhost", "localhostProfile": "x"}),
+            json!([]),
+        ],
+    );
+    add(
+        "appArmorProfile",
+        vec![json!({"type": "RuntimeDefault"}), Value::Null],
+        vec![json!({"type": "Unconfined"}), json!({"type": "Localhost"})],
+    );
+    add(
+        "windowsOptions",
+        vec![json!({"hostProcess": false}), json!({})],
+        vec![json!({"hostProcess": true})],
+    );
+    fields
+}
+
+fn pod_context(bad: bool) -> impl Strategy<Value = Value> {
+    let mut fields = common(bad);
+    let sysctl = |name: &str| json!([{"name": name, "value": "1"}]);
+    let good = vec![json!([]), sysctl("net.ipv4.tcp_rmem")];
+    let more = vec![sysctl("kernel.core_pattern"), json!([{}])];
+    fields.push(field("sysctls", values(bad, good, more)).boxed());
+    object(fields)
+}
+
+fn container_context(bad: bool) -> impl Strategy<Value = Value> {
+    let mut fields = common(bad);
+    let mut add = |key, good, more| fields.push(field(key, values(bad, good, more)).boxed());
+    add(
+        "allowPrivilegeEscalation",
+        vec![json!(false), Value::Null],
+        vec![json!(true)],
+    );
+    add("privileged", vec![json!(false)], vec![json!(true)]);
+    add(
+        "procMount",
+        vec![json!("Default"), Value::Null],
+        vec![json!("Unmasked"), json!("")],
+    );
+    add(
+        "capabilities",
+        vec![
+            json!({}),
+            json!({"drop": ["ALL"]}),
+            json!({"drop": []}),
+            json!({"add": []}),
+            Value::Null,
+        ],
+        vec![
+            json!({"drop": ["KILL"]}),
+            json!({"add": ["CAP_SYS_ADMIN"]}),
+            json!(1),
+        ],
+    );
+    object(fields)
 }
 
 fn containers(bad: bool) -> impl Strategy<Value = Value> {
-    let container = proptest::option::of(context(bad)).prop_map(|context| match context {
-        Some(context) => json!({"name": "c", "securityContext": context}),
-        None => json!({"name": "c"}),
-    });
+    let call = |host: Value| json!({"httpGet": {"port": 80, "host": host}});
+    let probe = values(
+        bad,
+        vec![
+            json!({"tcpSocket": {"port": 80}}),
+            call(json!("")),
+            Value::Null,
+        ],
+        vec![call(json!("10.0.0.1")), call(json!(1))],
+    );
+    let policy = values(
+        bad,
+        vec![json!("Always"), json!("IfNotPresent"), Value::Null],
+        vec![json!("Never"), json!(1)],
+    );
+    let container = object(vec![
+        Just(Some(("name".to_owned(), json!("c")))).boxed(),
+        proptest::option::of(container_context(bad).prop_map(|it| ("securityContext".into(), it)))
+            .boxed(),
+        field("livenessProbe", probe.clone()).boxed(),
+        field("startupProbe", probe).boxed(),
+        field("imagePullPolicy", policy).boxed(),
+    ]);
     proptest::collection::vec(container, 0..3).prop_map(Value::Array)
 }
 
+fn volumes(bad: bool) -> impl Strategy<Value = Value> {
+    let volume = values(
+        bad,
+        vec![
+            json!({"name": "v"}),
+            json!({"name": "v", "emptyDir": {}}),
+            json!({"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}]}}),
+        ],
+        vec![
+            json!({"name": "v", "hostPath": {"path": "/"}}),
+            json!({"name": "v", "image": {"reference": "x"}}),
+            json!({"name": "v", "quantumDisk": {}}),
+        ],
+    );
+    proptest::collection::vec(proptest::sample::select(volume), 0..2).prop_map(Value::Array)
+}
+
 fn pods(bad: bool) -> impl Strategy<Value = Value> {
-    let system = if bad {
-        vec![json!({"name": "windows"}), json!({"name": "linux"})]
-    } else {
-        vec![json!({"name": "linux"})]
-    };
-    (
-        proptest::option::of(context(bad)),
-        containers(bad),
-        containers(bad),
-        field("os", system),
-        proptest::bool::ANY,
-    )
-        .prop_map(move |(context, init, ordinary, system, annotated)| {
-            let mut pod = pod(json!({
-                "securityContext": context, "initContainers": init, "containers": ordinary,
-            }));
-            if let Some((key, system)) = system {
-                pod["spec"][key] = system;
-            }
-            if bad && annotated {
-                pod["metadata"]["annotations"] =
-                    json!({"seccomp.security.alpha.kubernetes.io/pod": "unconfined"});
-            }
-            pod
-        })
+    let system = values(
+        bad,
+        vec![json!({"name": "linux"})],
+        vec![json!({"name": "windows"})],
+    );
+    let beyond = values(bad, vec![json!(false), Value::Null], vec![json!(true)]);
+    let spec = object(vec![
+        proptest::option::of(pod_context(bad).prop_map(|it| ("securityContext".into(), it)))
+            .boxed(),
+        containers(bad)
+            .prop_map(|it| Some(("initContainers".into(), it)))
+            .boxed(),
+        containers(bad)
+            .prop_map(|it| Some(("containers".into(), it)))
+            .boxed(),
+        volumes(bad)
+            .prop_map(|it| Some(("volumes".into(), it)))
+            .boxed(),
+        field("os", system).boxed(),
+        field("hostPID", beyond.clone()).boxed(),
+        field("shareProcessNamespace", beyond).boxed(),
+    ]);
+    (spec, proptest::bool::ANY).prop_map(move |(spec, annotated)| {
+        let mut pod = pod(spec);
+        if bad && annotated {
+            pod["metadata"]["annotations"] =
+                json!({"seccomp.security.alpha.kubernetes.io/pod": "unconfined"});
+        }
+        pod
+    })
+}
+
+/// The tenants of each profile.
+fn tenants() -> impl Strategy<Value = TenantRules> {
+    proptest::sample::select(Profile::ALL.to_vec()).prop_map(|profile| TenantRules {
+        profile,
+        ..strict()
+    })
 }
 
 /// Whether everything that is set in `before` stands unchanged in `after`.
@@ -176,15 +253,15 @@ fn json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn mending_twice_is_mending_once(pod in pods(true)) {
-        if let Some(once) = mended(&create(pod), Facts::NONE) {
-            prop_assert_eq!(mended(&create(once), Facts::NONE), None);
+    fn mending_twice_is_mending_once(pod in pods(true), tenant in tenants()) {
+        if let Some(once) = mended_by(&create(pod), &tenant, Facts::NONE) {
+            prop_assert_eq!(mended_by(&create(once), &tenant, Facts::NONE), None);
         }
     }
 
     #[test]
-    fn mending_changes_nothing_that_is_set(pod in pods(true)) {
-        if let Some(mended) = mended(&create(pod.clone()), Facts::NONE) {
+    fn mending_changes_nothing_that_is_set(pod in pods(true), tenant in tenants()) {
+        if let Some(mended) = mended_by(&create(pod.clone()), &tenant, Facts::NONE) {
             prop_assert!(kept(&pod, &mended), "{pod}\n{mended}");
             prop_assert_ne!(pod, mended);
         }
@@ -202,6 +279,39 @@ proptest! {
                 prop_assert_eq!(mended(&create(pod.clone()), Facts::NONE).unwrap_or(pod), patched);
             }
             Err(unjudged) => prop_assert_eq!(judge(&create(pod), &strict(), Facts::NONE), Err(unjudged)),
+        }
+    }
+
+    /// What a profile lets pass as it is, mending under that profile leaves passing, and a profile
+    /// that asks for nothing changes nothing.
+    #[test]
+    fn mending_spoils_no_pod_that_was_right(pod in pods(true), tenant in tenants()) {
+        let before = judge(&create(pod.clone()), &tenant, Facts::NONE);
+        let mended = mended_by(&create(pod.clone()), &tenant, Facts::NONE);
+        if tenant.profile == Profile::Privileged {
+            prop_assert_eq!(&mended, &None);
+        }
+        if let (Ok(found), Some(mended)) = (before, mended) {
+            let after = judge(&create(mended.clone()), &tenant, Facts::NONE).unwrap();
+            for finding in &after {
+                prop_assert!(found.contains(finding), "{:?} is new in {}", finding, mended);
+            }
+        }
+    }
+
+    /// The weaker the profile, the less it refuses. Kubernetes' own standards break this rule for
+    /// pods of Windows, to which `restricted` asks less about seccomp than `baseline`.
+    #[test]
+    fn each_profile_implies_the_next(pod in pods(true)) {
+        prop_assume!(pod["spec"]["os"]["name"] != "windows");
+        let refused = |profile| {
+            let tenant = TenantRules { profile, ..strict() };
+            judge(&create(pod.clone()), &tenant, Facts::NONE).map(|found| !found.is_empty())
+        };
+        for pair in Profile::ALL.windows(2) {
+            if let (Ok(stricter), Ok(weaker)) = (refused(pair[0]), refused(pair[1])) {
+                prop_assert!(stricter || !weaker, "{} refuses what {} lets pass: {}", pair[1], pair[0], pod);
+            }
         }
     }
 
