@@ -1,6 +1,7 @@
 //! Mending: safe values for fields that nobody has set. A value that somebody wrote stays, so a
 //! mend can only ever add.
 
+use bulkhead_model::finding::push_step;
 use bulkhead_model::json::Object;
 use bulkhead_model::view::{Container, ContainerKind, Fields, Pod};
 use bulkhead_model::{FieldPath, Json, Segment};
@@ -179,7 +180,7 @@ fn put(object: &mut Json<'_>, setting: Setting) -> Option<Addition> {
         value,
         instead_of,
     } = setting;
-    let (mut at, mut pointer) = (object, String::new());
+    let (mut at, mut pointer) = (object, String::with_capacity(64));
     let mut steps = path.segments().iter();
     while let Some(step) = steps.next() {
         let last = steps.as_slice().is_empty();
@@ -194,12 +195,13 @@ fn put(object: &mut Json<'_>, setting: Setting) -> Option<Addition> {
                 });
             }
             Segment::Index(index) => {
-                pointer.push_str(&format!("/{index}"));
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
                 at = at.element_mut(*index)?;
             }
             Segment::Key(key) => {
                 pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                push_step(&mut pointer, key);
                 let map = at.as_object_mut()?;
                 let found = map.get(key.as_ref());
                 let missing = match &instead_of {
@@ -211,7 +213,7 @@ fn put(object: &mut Json<'_>, setting: Setting) -> Option<Addition> {
                 };
                 if missing {
                     let value = nest(steps.as_slice(), value)?;
-                    map.insert(key.to_string(), value.clone());
+                    map.insert(key.clone(), value.clone());
                     return Some(Addition {
                         path: pointer,
                         value,
@@ -234,7 +236,7 @@ fn nest(steps: &[Segment], value: Json<'static>) -> Option<Json<'static>> {
             Segment::Key(key) if key == END => Some(Json::Array(vec![inner])),
             Segment::Key(key) => {
                 let mut object = Object::default();
-                object.insert(key.to_string(), inner);
+                object.insert(key.clone(), inner);
                 Some(Json::Object(object))
             }
             Segment::Index(_) => None,

@@ -69,11 +69,20 @@ impl FieldPath {
         for segment in &self.0 {
             out.push('/');
             match segment {
-                Segment::Key(key) => out.push_str(&key.replace('~', "~0").replace('/', "~1")),
+                Segment::Key(key) => push_step(&mut out, key),
                 Segment::Index(index) => out.push_str(&index.to_string()),
             }
         }
         out
+    }
+}
+
+/// Appends a key to a JSON pointer (RFC 6901).
+pub fn push_step(pointer: &mut String, key: &str) {
+    if key.contains(['~', '/']) {
+        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    } else {
+        pointer.push_str(key);
     }
 }
 

@@ -196,11 +196,6 @@ impl<'a> Object<'a> {
         self.0.push((key, value));
     }
 
-    /// Whether a name is among the first few fields that were pushed.
-    fn has_among_few(&self, key: &str) -> bool {
-        self.0.len() <= FEW && self.0.iter().any(|(other, _)| other == key)
-    }
-
     /// Brings what was pushed into order.
     ///
     /// # Errors
@@ -228,7 +223,7 @@ impl<'a> Object<'a> {
                 .binary_search_by(|(other, _)| other.as_ref().cmp(key))
                 .ok()
         } else {
-            self.0.iter().position(|(other, _)| other == key)
+            self.0.iter().position(|(other, _)| same(other, key))
         }
     }
 
@@ -497,14 +492,32 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let twice = |key: &str| serde::de::Error::custom(format_args!("duplicate key `{key}`"));
         let mut object = Object::default();
+        // A bit for each kind of name that was seen: most names are known to be new by it.
+        let mut seen = 0_u64;
         while let Some(Key(key)) = map.next_key()? {
-            if object.has_among_few(&key) {
+            let bit = 1 << (kind_of_name(&key) % u64::BITS);
+            let maybe = seen & bit != 0 && object.0.len() <= FEW;
+            if maybe && object.find(&key).is_some() {
                 return Err(twice(&key));
             }
+            seen |= bit;
             object.push(key, map.next_value_seed(Self)?);
         }
         object.close().map(Json::Object).map_err(|key| twice(&key))
     }
+}
+
+/// A number that is the same for the same name, and seldom for others.
+fn kind_of_name(name: &str) -> u32 {
+    let byte = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
+    let bytes = name.as_bytes();
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    byte(bytes.first()) ^ byte(bytes.last()).rotate_left(2) ^ length.rotate_left(3)
+}
+
+/// Whether two names are one. Names differ in length or in the last letter more often than not.
+fn same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b
 }
 
 /// A name of a field. `Cow` by itself would always copy.
