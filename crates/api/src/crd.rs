@@ -277,6 +277,18 @@ fn pod_security() -> Value {
                     }],
                 },
             },
+            "userNamespaces": {
+                "type": "string",
+                "description": "Whether pods have a user namespace of their own (`hostUsers: false`). Optional: as their authors say. Preferred: unless their authors say otherwise, where the cluster serves it. Required: always.",
+                "enum": ["Optional", "Preferred", "Required"],
+                "default": "Optional",
+            },
+            "selinuxLevel": {
+                "type": "string",
+                "description": "Who chooses pods' SELinux levels; tenants never do. Runtime: the container runtime, at random. PerTenant: one pair of categories for all pods of the tenant, so that they share volumes. PerPod: a pair for each pod that no other living pod has.",
+                "enum": ["Runtime", "PerTenant", "PerPod"],
+                "default": "Runtime",
+            },
         },
     })
 }
@@ -430,6 +442,15 @@ fn status() -> Value {
                         "lastTransitionTime": {"type": "string", "format": "date-time"},
                         "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
                     },
+                },
+            },
+            "ranges": {
+                "type": "object",
+                "description": "What is the tenant's alone, as the ledger has it. A copy: nothing is decided by it.",
+                "properties": {
+                    "uid": {"type": "string", "maxLength": 32, "description": "Users of the tenant's pods, from the first to the last."},
+                    "gid": {"type": "string", "maxLength": 32, "description": "Groups of the tenant's pods, from the first to the last."},
+                    "selinux": {"type": "string", "maxLength": 32, "description": "The SELinux level of the tenant's pods, for the choice PerTenant."},
                 },
             },
             "namespaces": {

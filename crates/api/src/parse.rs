@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use bulkhead_model::tenant::CustomRole;
 use bulkhead_model::{
-    Capability, FieldPath, HostPathPrefix, Images, Member, PodSecurity, Prefix, Profile,
-    PullPolicy, Registry, Role, RoleName, RuntimeClasses, ServiceAccountRef, Subject, Tenant,
-    TenantName, Tier, Uid,
+    Capability, FieldPath, Granted, HostPathPrefix, Images, Member, PodSecurity, Prefix, Profile,
+    PullPolicy, Registry, Role, RoleName, RuntimeClasses, SelinuxChoice, ServiceAccountRef,
+    Subject, Tenant, TenantName, Tier, Uid, UserNamespaces,
 };
 use serde_json::Value;
 
@@ -115,6 +115,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
             network,
             limits,
             cordoned,
+            granted: Granted::default(),
         }),
         _ => Err(errors.0),
     }
@@ -405,8 +406,32 @@ fn parse_profile(
 fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodSecurity {
     let path = FieldPath::of("spec.podSecurity");
     let fields = object(spec.get("podSecurity"), &path, errors);
+    let user_namespaces = choice(
+        fields,
+        "userNamespaces",
+        &path,
+        &[
+            ("Optional", UserNamespaces::Optional),
+            ("Preferred", UserNamespaces::Preferred),
+            ("Required", UserNamespaces::Required),
+        ],
+        errors,
+    );
+    let selinux = choice(
+        fields,
+        "selinuxLevel",
+        &path,
+        &[
+            ("Runtime", SelinuxChoice::Runtime),
+            ("PerTenant", SelinuxChoice::PerTenant),
+            ("PerPod", SelinuxChoice::PerPod),
+        ],
+        errors,
+    );
     let runtime_classes = parse_runtime_classes(fields, &path, errors);
-    const FIELDS: [&str; 5] = [
+    const FIELDS: [&str; 7] = [
+        "userNamespaces",
+        "selinuxLevel",
         "runtimeClasses",
         "profile",
         "allowedCapabilities",
@@ -444,7 +469,32 @@ fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodS
         runtime_classes,
         allowed_host_paths,
         allowed_seccomp_profiles,
+        user_namespaces,
+        selinux,
     }
+}
+
+/// One of a few words; the default if there is none.
+fn choice<T: Copy + Default>(
+    fields: Fields<'_>,
+    field: &'static str,
+    path: &FieldPath,
+    words: &[(&str, T)],
+    errors: &mut Errors,
+) -> T {
+    let Some(value) = fields.get(field) else {
+        return T::default();
+    };
+    let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
+    if let Some((_, choice)) = found {
+        return *choice;
+    }
+    let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+    errors.add(
+        path.clone().then(field),
+        format!("expected one of {}", words.join(", ")),
+    );
+    T::default()
 }
 
 fn parse_runtime_classes(

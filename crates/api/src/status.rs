@@ -12,6 +12,32 @@ pub struct TenantStatus {
     pub conditions: Vec<Condition>,
     /// The tenant's namespaces, by name.
     pub namespaces: Vec<NamespaceStatus>,
+    /// What is the tenant's alone, as the ledger has it.
+    #[serde(skip_serializing_if = "Ranges::is_empty")]
+    pub ranges: Ranges,
+}
+
+/// What is a tenant's alone: a copy of the ledger, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ranges {
+    /// Users, as `first-last`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// Groups, as `first-last`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub gid: String,
+    /// The SELinux level.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub selinux: String,
+}
+
+impl Ranges {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A condition as Kubernetes has them (`meta/v1`).

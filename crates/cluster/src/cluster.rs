@@ -151,6 +151,24 @@ impl Cluster {
             })
     }
 
+    /// What [`Self::create`] would make of an object, without making it.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn create_dry_run(&self, object: &Value) -> Result<Value, ClusterError> {
+        let reference = ObjectRef::of(object)?;
+        let resource = self.resource(&reference.kind).await?;
+        resource.object_path(&reference)?;
+        let path = resource.collection_path(&reference.kind, reference.namespace.as_deref())?;
+        let target = with_query(&path, &[("dryRun", "All")]);
+        call(&self.client, Method::POST, &target, Payload::Json(object))
+            .await
+            .map_err(|source| ClusterError::Create {
+                object: reference.to_string(),
+                source,
+            })
+    }
+
     /// Puts an object in the place of the one that is there. A `metadata.resourceVersion` makes it
     /// a condition ([`ClusterError::is_conflict`] if the object has changed).
     ///

@@ -219,6 +219,7 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
     ),
     ("v1", "PersistentVolume", "persistentvolumes", false),
     ("v1", "Pod", "pods", true),
+    ("v1", "PodTemplate", "podtemplates", true),
     ("v1", "ResourceQuota", "resourcequotas", true),
     ("v1", "Secret", "secrets", true),
     ("v1", "Service", "services", true),

@@ -13,6 +13,7 @@ use bulkhead_isolation::LABEL_MANAGED_BY;
 use bulkhead_model::labels;
 use serde_json::Value;
 
+use crate::grants::Grants;
 use crate::namespaces;
 use crate::queue::Queue;
 
@@ -78,6 +79,7 @@ pub(crate) struct Context {
     /// Tenants' Namespaces, all that isolates them, and the claims in our own, as last seen.
     pub(crate) objects: ObjectCache,
     pub(crate) queue: Queue<Key>,
+    pub(crate) grants: Grants,
     /// Shards as they were last seen or applied. Held while shards are written, so that what is
     /// written last was computed last.
     pub(crate) shards: tokio::sync::Mutex<BTreeMap<String, Value>>,
@@ -118,6 +120,7 @@ impl Context {
             tenants: caches.tenants,
             namespaces: caches.namespaces,
             objects: caches.objects,
+            grants: Grants::new(&cluster),
             cluster,
             queue: Queue::new(),
             shards: tokio::sync::Mutex::default(),
@@ -220,6 +223,9 @@ pub(crate) enum ReconcileError {
     /// It did, and yet what was read back is not what was written.
     #[error("still not as it should be: {0}")]
     Differs(String),
+    /// There is nothing left to grant.
+    #[error("{0}")]
+    Exhausted(&'static str),
 }
 
 impl ReconcileError {
@@ -233,7 +239,7 @@ impl ReconcileError {
     pub(crate) fn line(&self) -> String {
         let line = match self {
             Self::Cluster(error) => error.chain(),
-            Self::Differs(_) => self.to_string(),
+            Self::Differs(_) | Self::Exhausted(_) => self.to_string(),
         };
         let line = line.replace('\n', " ");
         match line.char_indices().nth(LONGEST) {

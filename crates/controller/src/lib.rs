@@ -31,6 +31,7 @@ mod apply;
 mod context;
 mod decide;
 mod dispatch;
+mod grants;
 mod namespaces;
 mod queue;
 mod shards;

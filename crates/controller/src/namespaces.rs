@@ -116,7 +116,10 @@ async fn make(context: &Context, seen: Seen) -> Result<Outcome, ReconcileError> 
     }
     match owner(context, &record).await? {
         Owner::Tenant(tenant) => {
-            let result = isolate(context, &tenant, seen).await;
+            let result = match context.grants.give(&tenant).await {
+                Ok(tenant) => isolate(context, &tenant, seen).await,
+                Err(error) => Err(error),
+            };
             let problem = result.as_ref().err().filter(|error| !error.is_conflict());
             note(context, &record, problem.map(ReconcileError::line));
             result

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bulkhead_cluster::{DeleteOptions, Kind, NamespaceRecord, ObjectRef, TenantRecord};
 use bulkhead_isolation::tenant_objects;
-use bulkhead_model::labels;
+use bulkhead_model::{Holder, Uid, labels};
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -54,8 +54,12 @@ async fn establish(
         finalizers.push(labels::FINALIZER.to_owned());
         set_finalizers(context, record, &finalizers).await?;
     }
+    forget_former(context, &record.name, Some(&record.uid)).await?;
     let wanted = match standing {
-        Standing::Good(tenant) => tenant_objects(tenant),
+        Standing::Good(tenant) => {
+            context.grants.give(tenant).await?;
+            tenant_objects(tenant)
+        }
         Standing::Conflict(..) | Standing::Invalid(_) | Standing::Deleting => Vec::new(),
     };
     claims(context, &record.name, &wanted, Look::Last).await
@@ -109,8 +113,26 @@ async fn gone(context: &Context, name: &str) -> Result<Outcome, ReconcileError> 
     let reference = ObjectRef::cluster(Kind::tenant(), name);
     if context.cluster.get(&reference).await?.is_none() {
         claims(context, name, &[], Look::Now).await?;
+        forget_former(context, name, None).await?;
     }
     Ok(Outcome::Done)
+}
+
+/// What former tenants of a name had goes into quarantine, once no namespace carries their UID:
+/// until then their pods may run.
+async fn forget_former(
+    context: &Context,
+    name: &str,
+    uid: Option<&str>,
+) -> Result<(), ReconcileError> {
+    let lives = |holder: &Holder| {
+        let stands = |of: &Uid| {
+            let namespaces = context.namespaces.all();
+            namespaces.iter().any(|n| n.tenant_uid.as_ref() == Some(of))
+        };
+        uid == Some(holder.uid.as_str()) || stands(&holder.uid)
+    };
+    context.grants.give_up(name, lives).await
 }
 
 /// The end of a tenant, in an order in which nothing stays reachable: first access, then pods,
@@ -139,6 +161,7 @@ async fn end(context: &Context, record: &TenantRecord) -> Result<Outcome, Reconc
     if !namespaces_of(context, record).await?.is_empty() {
         return Ok(Outcome::After(Duration::ZERO));
     }
+    forget_former(context, &record.name, None).await?;
     let mut finalizers = finalizers(record);
     finalizers.retain(|name| name != labels::FINALIZER);
     match set_finalizers(context, record, &finalizers).await {
@@ -250,6 +273,10 @@ async fn report(
         problems: context.problems(),
         failure,
         left,
+        ranges: match standing {
+            Standing::Good(tenant) | Standing::Conflict(tenant, _) => context.grants.ranges(tenant),
+            Standing::Invalid(_) | Standing::Deleting => present(record).ranges,
+        },
     };
     let wanted = status(record, standing, &known, &now());
     if present(record) == wanted {

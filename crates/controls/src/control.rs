@@ -82,6 +82,8 @@ pub enum Section {
     ExternalAddresses,
     /// System calls.
     Seccomp,
+    /// Labels of processes and files.
+    Selinux,
     /// What an admission controller asks beyond the rest.
     AdmissionControllers,
     /// The strict policy for tenants that nobody trusts.
@@ -103,6 +105,7 @@ impl Section {
             Self::HostNetworkAndMetadata => "限制使用主机网络并阻止访问实例元数据服务",
             Self::ExternalAddresses => "限制使用外部 IP 地址创建服务",
             Self::Seccomp => "应用 Seccomp 配置文件至容器",
+            Self::Selinux => "将 SELinux 配置文件应用至容器",
             Self::AdmissionControllers => "使用准入控制器执行安全策略",
             Self::Appendix => "附录:面向不受信任租户的严格 Pod 安全策略",
             Self::Since => "指南发布之后新增",
@@ -123,6 +126,7 @@ impl Section {
             }
             Self::ExternalAddresses => "Limit Services with external IP addresses",
             Self::Seccomp => "Apply a seccomp profile to containers",
+            Self::Selinux => "Apply an SELinux profile to containers",
             Self::AdmissionControllers => "Enforce security policies by admission controllers",
             Self::Appendix => "Appendix: a strict pod security policy for untrusted tenants",
             Self::Since => "Added since the guide",

@@ -114,6 +114,30 @@ impl<'a> Fills<'a> {
         }
     }
 
+    /// Sets a field of the pod's security context, if the pod can still be changed.
+    pub fn set_for_pod(
+        &mut self,
+        pod: &Pod<'_>,
+        key: &'static str,
+        value: impl Into<Json<'static>>,
+    ) {
+        if matches!(self.reach, Reach::Whole) {
+            self.set(pod.path("spec.securityContext").then(key), value);
+        }
+    }
+
+    /// Sets a field of the pod, if the pod can still be changed.
+    pub fn set_in_pod(
+        &mut self,
+        pod: &Pod<'_>,
+        path: &'static str,
+        value: impl Into<Json<'static>>,
+    ) {
+        if matches!(self.reach, Reach::Whole) {
+            self.set(pod.path(path), value);
+        }
+    }
+
     /// The fields that were set, and their values.
     pub(crate) fn into_list(self) -> Vec<Setting> {
         self.list

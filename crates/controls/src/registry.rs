@@ -8,6 +8,10 @@ use crate::classes::{
 };
 use crate::control::Control;
 use crate::dockerfile::root_user;
+use crate::ids::{
+    host_user_namespace, id_outside_tenant_range, missing_fs_group, selinux_label_chosen,
+    selinux_label_shared,
+};
 use crate::network::{metadata_reachable, open, policy_widened};
 use crate::placement::{
     cross_namespace_affinity, drain_blocked, foreign_toleration, missing_node_selector,
@@ -35,6 +39,9 @@ pub static REGISTRY: &[Control] = &[
     privilege_escalation::CONTROL,
     privileged_container::CONTROL,
     root_user::CONTROL,
+    host_user_namespace::CONTROL,
+    id_outside_tenant_range::CONTROL,
+    missing_fs_group::CONTROL,
     runs_as_root::CONTROL,
     host_path_volume::CONTROL,
     volume_preclaimed::CONTROL,
@@ -48,6 +55,8 @@ pub static REGISTRY: &[Control] = &[
     external_ip::CONTROL,
     status_write::CONTROL,
     seccomp_unconfined::CONTROL,
+    selinux_label_chosen::CONTROL,
+    selinux_label_shared::CONTROL,
     untrusted_registry::CONTROL,
     apparmor_unconfined::CONTROL,
     host_ipc::CONTROL,

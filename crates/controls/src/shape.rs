@@ -39,6 +39,7 @@ static SECURITY: Shape = Object(&[
         "capabilities",
         &Object(&[("add", &VALUES), ("drop", &VALUES)]),
     ),
+    ("seLinuxOptions", &MAP),
     ("seccompProfile", &MAP),
     ("appArmorProfile", &MAP),
     ("sysctls", &List(&MAP)),

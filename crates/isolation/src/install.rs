@@ -203,6 +203,8 @@ fn controller() -> Vec<Value> {
                 // Held, so that it can be granted: a Role for each tenant names one claim.
                 rule(GROUP, &["namespaceclaims"], &["create"]),
                 rule("coordination.k8s.io", &["leases"], KEEP),
+                // Tried without being stored, to see which fields of pods the API server keeps.
+                rule("", &["podtemplates"], &["create"]),
             ],
         }),
     ]

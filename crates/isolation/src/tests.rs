@@ -28,6 +28,10 @@ fn tenant(name: &str) -> Tenant {
         images: bulkhead_model::Images::default(),
         limits: bulkhead_api::default_limits(),
         cordoned: false,
+        granted: bulkhead_model::Granted {
+            ids: bulkhead_model::IdRange::new(1_000_000_000, 1_000_009_999),
+            ..Default::default()
+        },
     }
 }
 

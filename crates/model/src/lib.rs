@@ -8,6 +8,7 @@ pub mod admission;
 pub mod classes;
 pub mod finding;
 pub mod host_path;
+pub mod ids;
 pub mod image;
 pub mod json;
 pub mod labels;
@@ -24,6 +25,7 @@ pub use admission::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
 pub use classes::{ClassList, ClassPattern, PatternError};
 pub use finding::{FieldPath, Finding, Segment};
 pub use host_path::HostPathPrefix;
+pub use ids::{IdRange, IdRules, McsPair, PodField, SelinuxLevel, UserNamespaces};
 pub use image::{ImageRef, Images, PullPolicy, Registry};
 pub use json::Json;
 pub use ledger::{ClaimKind, Holder, LedgerEntry, entry_name};
@@ -35,4 +37,6 @@ pub use network::{Network, NetworkIsolation};
 pub use nodes::{NodeSelector, Nodes, Placement};
 pub use profile::{Profile, StandardsVersion, Tier};
 pub use rules::{Capability, TenantRules};
-pub use tenant::{Member, PodSecurity, Role, RuntimeClasses, Subject, Tenant};
+pub use tenant::{
+    Granted, Member, PodSecurity, Role, RuntimeClasses, SelinuxChoice, Subject, Tenant,
+};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::ClassList;
 use crate::host_path::HostPathPrefix;
+use crate::ids::IdRules;
 use crate::image::Images;
 use crate::names::{NameError, TenantName, Uid};
 use crate::network::Network;
@@ -56,6 +57,9 @@ pub struct TenantRules {
     /// Which images pods may run.
     #[serde(default, skip_serializing_if = "Images::is_default")]
     pub images: Images,
+    /// Users, groups and SELinux levels.
+    #[serde(default, skip_serializing_if = "IdRules::is_unset")]
+    pub ids: IdRules,
 }
 
 /// A Linux capability in the API's canonical form: upper case, without `CAP_`.

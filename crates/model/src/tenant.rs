@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::classes::ClassList;
 use crate::host_path::HostPathPrefix;
+use crate::ids::{IdRange, IdRules, McsPair, PodField, SelinuxLevel, UserNamespaces};
 use crate::image::Images;
 use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid};
 use crate::network::Network;
@@ -49,6 +50,20 @@ pub struct Tenant {
     pub limits: Vec<Value>,
     /// A cordoned tenant keeps what it has and makes nothing new.
     pub cordoned: bool,
+    /// What the ledger has granted it and the cluster can do. A Tenant that was just read has
+    /// nothing yet; whoever makes rules of it asks the ledger first.
+    pub granted: Granted,
+}
+
+/// What no spec says: what the ledger has granted to a tenant, and what the cluster can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Users and groups that are the tenant's alone.
+    pub ids: Option<IdRange>,
+    /// The SELinux level that is the tenant's alone, if it is to have one.
+    pub selinux: Option<McsPair>,
+    /// Fields of pods that the API server drops.
+    pub unserved: BTreeSet<PodField>,
 }
 
 impl Tenant {
@@ -69,6 +84,26 @@ impl Tenant {
             allowed_host_paths: self.pod_security.allowed_host_paths.clone(),
             allowed_seccomp_profiles: self.pod_security.allowed_seccomp_profiles.clone(),
             images: self.images.clone(),
+            ids: self.id_rules(),
+        }
+    }
+
+    /// A tenant that is to have a level of its own and has none yet gets no range either: without
+    /// a range no pod is let in.
+    fn id_rules(&self) -> IdRules {
+        let (range, selinux) = match (self.pod_security.selinux, self.granted.selinux) {
+            (SelinuxChoice::Runtime, _) => (self.granted.ids, SelinuxLevel::Runtime),
+            (SelinuxChoice::PerPod, _) => (self.granted.ids, SelinuxLevel::PerPod),
+            (SelinuxChoice::PerTenant, Some(pair)) => {
+                (self.granted.ids, SelinuxLevel::PerTenant(pair))
+            }
+            (SelinuxChoice::PerTenant, None) => (None, SelinuxLevel::Runtime),
+        };
+        IdRules {
+            range,
+            user_namespaces: self.pod_security.user_namespaces,
+            selinux,
+            unserved: self.granted.unserved.clone(),
         }
     }
 
@@ -223,6 +258,22 @@ pub struct PodSecurity {
     pub allowed_host_paths: Vec<HostPathPrefix>,
     /// Seccomp profiles on the nodes that `Strict` pods may name.
     pub allowed_seccomp_profiles: BTreeSet<String>,
+    /// Whether they have user namespaces of their own.
+    pub user_namespaces: UserNamespaces,
+    /// Who chooses their SELinux levels.
+    pub selinux: SelinuxChoice,
+}
+
+/// `spec.podSecurity.selinuxLevel`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum SelinuxChoice {
+    /// The container runtime.
+    #[default]
+    Runtime,
+    /// One level for all pods of the tenant.
+    PerTenant,
+    /// A level of its own for each pod.
+    PerPod,
 }
 
 /// RuntimeClasses that a tenant's pods may name, or must.
@@ -267,7 +318,29 @@ mod tests {
             images: Images::default(),
             limits: vec![],
             cordoned: false,
+            granted: Granted::default(),
         }
+    }
+
+    #[test]
+    fn without_a_level_that_it_is_to_have_a_tenant_has_no_ids() {
+        let mut acme = tenant(vec![]);
+        assert_eq!(
+            acme.rules().ids,
+            IdRules::default(),
+            "nothing is granted yet"
+        );
+        acme.granted.ids = IdRange::new(1_000_000_000, 1_000_009_999);
+        assert_eq!(acme.rules().ids.range, acme.granted.ids);
+        acme.pod_security.selinux = SelinuxChoice::PerTenant;
+        assert_eq!(acme.rules().ids.range, None);
+        acme.granted.selinux = McsPair::nth(7);
+        let rules = acme.rules().ids;
+        assert_eq!(rules.range, acme.granted.ids);
+        assert_eq!(
+            Some(rules.selinux),
+            McsPair::nth(7).map(SelinuxLevel::PerTenant)
+        );
     }
 
     #[test]

@@ -125,6 +125,7 @@ mod tests {
             images: bulkhead_model::Images::default(),
             limits: vec![],
             cordoned: false,
+            granted: bulkhead_model::Granted::default(),
         };
         let rows = [
             ("acme-app", "acme", "u-1", true),

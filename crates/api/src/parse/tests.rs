@@ -81,6 +81,12 @@ fn every_field_is_read() {
         acme.network.isolation,
         bulkhead_model::NetworkIsolation::Open
     );
+    let security = parsed(json!({"podSecurity": {
+        "userNamespaces": "Preferred", "selinuxLevel": "PerPod",
+    }}))
+    .pod_security;
+    assert_eq!(security.user_namespaces, UserNamespaces::Preferred);
+    assert_eq!(security.selinux, SelinuxChoice::PerPod);
     assert_eq!(acme.limits, [json!({"type": "Pod", "max": {"cpu": "2"}})]);
     assert!(acme.cordoned && acme.deleting);
 }
@@ -342,6 +348,14 @@ fn wrong_specs_are_refused_with_the_fields_path() {
             "spec.network.isolation",
         ),
         (json!({"network": []}), "spec.network"),
+        (
+            json!({"podSecurity": {"userNamespaces": "Always"}}),
+            "spec.podSecurity.userNamespaces",
+        ),
+        (
+            json!({"podSecurity": {"selinuxLevel": 3}}),
+            "spec.podSecurity.selinuxLevel",
+        ),
         (json!({"cordoned": "yes"}), "spec.cordoned"),
         (json!({"resources": {"quota": {}}}), "spec.resources.quota"),
         (

@@ -8,7 +8,7 @@ pub fn good_pod() -> Value {
     json!({
         "automountServiceAccountToken": false,
         "securityContext": {
-            "runAsNonRoot": true, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000,
+            "runAsNonRoot": true,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [{
@@ -116,6 +116,11 @@ pub(super) const EVILS: &[Evil] = &[
     Evil { control: "host-ipc", variant: "", does: "shares its node's memory segments", at: "/hostIPC", value: || json!(true) },
     Evil { control: "runs-as-root", variant: "", does: "runs as user 0", at: "/containers/0/securityContext/runAsUser", value: || json!(0) },
     Evil { control: "runs-as-root", variant: "group", does: "runs in group 0", at: "/securityContext/supplementalGroups", value: || json!([0]) },
+    Evil { control: "id-outside-tenant-range", variant: "", does: "runs as a user that is nobody's", at: "/securityContext/runAsUser", value: || json!(1000) },
+    Evil { control: "id-outside-tenant-range", variant: "theirs", does: "runs in a group that may be another tenant's", at: "/containers/0/securityContext/runAsGroup", value: || json!(2_147_479_999) },
+    Evil { control: "id-outside-tenant-range", variant: "merge", does: "has the image add groups", at: "/securityContext/supplementalGroupsPolicy", value: || json!("Merge") },
+    Evil { control: "selinux-label-chosen", variant: "", does: "chooses another pod's SELinux level", at: "/securityContext/seLinuxOptions", value: || json!({"level": "s0:c123,c456"}) },
+    Evil { control: "selinux-label-chosen", variant: "spc", does: "is as privileged a process as SELinux knows", at: "/containers/0/securityContext/seLinuxOptions", value: || json!({"type": "spc_t"}) },
     Evil { control: "seccomp-unconfined", variant: "", does: "switches seccomp off", at: "/containers/0/securityContext/seccompProfile", value: || json!({"type": "Unconfined"}) },
     Evil { control: "foreign-toleration", variant: "", does: "tolerates every taint", at: "/tolerations", value: || json!([{"operator": "Exists"}]) },
     Evil { control: "foreign-toleration", variant: "any", does: "tolerates the nodes of any tenant", at: "/tolerations", value: || json!([{"key": "tenantID", "operator": "Exists", "effect": "NoSchedule"}]) },

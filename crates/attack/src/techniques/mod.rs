@@ -7,6 +7,7 @@ mod credentials;
 mod cross_tenant;
 mod grants;
 mod identity;
+mod ids;
 mod namespace_creation;
 mod namespace_metadata;
 mod network;
@@ -28,6 +29,7 @@ pub fn techniques() -> Vec<Technique> {
         cluster_scope::techniques(),
         synthetic::techniques(),
         identity::techniques(),
+        ids::techniques(),
         credentials::techniques(),
         namespace_metadata::techniques(),
         namespace_creation::techniques(),

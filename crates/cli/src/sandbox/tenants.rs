@@ -116,7 +116,6 @@ pub(super) async fn settle_in(person: &Client, tenant: &TenantName) -> anyhow::R
             "template": {
                 "metadata": {"labels": {"app": "web"}},
                 "spec": {
-                    "securityContext": {"runAsUser": 101, "runAsGroup": 101},
                     "containers": [{"name": "web", "image": "nginxinc/nginx-unprivileged:1.29"}],
                 },
             },

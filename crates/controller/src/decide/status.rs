@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bulkhead_api::{Condition, ConditionStatus, FieldError, NamespaceStatus, TenantStatus};
+use bulkhead_api::{Condition, ConditionStatus, FieldError, NamespaceStatus, Ranges, TenantStatus};
 use bulkhead_cluster::{NamespaceRecord, TenantRecord};
 
 use super::standing::Standing;
@@ -22,6 +22,8 @@ pub(crate) struct Known<'a> {
     pub(crate) failure: Option<String>,
     /// What is left of a tenant that is being deleted; none while that is not known.
     pub(crate) left: Option<Vec<String>>,
+    /// What it has from the ledger.
+    pub(crate) ranges: Ranges,
 }
 
 /// The status that a tenant should have. The time of the last transition is kept while the
@@ -64,6 +66,7 @@ pub(crate) fn status(
             observed_generation: record.generation,
         }],
         namespaces,
+        ranges: known.ranges.clone(),
     }
 }
 

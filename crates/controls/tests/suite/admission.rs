@@ -8,7 +8,11 @@ use bulkhead_model::{AdmissionRequest, Capability, Finding, Operation, TenantRul
 use serde_json::{Value, json};
 
 pub fn strict() -> TenantRules {
-    serde_json::from_value(json!({"tenant": "acme", "uid": "u-1", "profile": "Strict"})).unwrap()
+    serde_json::from_value(json!({
+        "tenant": "acme", "uid": "u-1", "profile": "Strict",
+        "ids": {"range": "1000000000-1000009999"},
+    }))
+    .unwrap()
 }
 
 pub fn carrier(kind: &str) -> Option<&'static Carrier> {
@@ -133,6 +137,7 @@ fn only_pods_are_mended_and_only_when_they_are_made() {
         names(&findings),
         BTreeSet::from([
             "capabilities-kept",
+            "id-outside-tenant-range",
             "privilege-escalation",
             "runs-as-root",
             "seccomp-unconfined",
@@ -161,6 +166,8 @@ fn an_ephemeral_container_is_mended_as_it_joins_and_not_later() {
                     "allowPrivilegeEscalation": false,
                     "capabilities": {"drop": ["ALL"]},
                     "runAsNonRoot": true,
+                    "runAsGroup": 1_000_000_000,
+                    "runAsUser": 1_000_000_000,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 }},
                 {"name": "old"},
@@ -268,7 +275,10 @@ fn a_template_of_a_claim_names_no_volume_whoever_writes_it() {
     let volume = json!({"name": "v", "ephemeral": {
         "volumeClaimTemplate": {"spec": {"volumeName": "pv-1"}},
     }});
-    let pod = pod(json!({"containers": [], "volumes": [volume]}));
+    let pod = pod(json!({
+        "securityContext": {"supplementalGroupsPolicy": "Strict"},
+        "containers": [], "volumes": [volume],
+    }));
     let mut request = update(pod.clone(), pod, None);
     request.user_info.username = "system:kube-controller-manager".into();
     let findings = admit(request, &strict()).unwrap();

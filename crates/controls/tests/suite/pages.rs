@@ -58,6 +58,12 @@ fn with_setting(rules: TenantRules, field: &str, value: &str) -> TenantRules {
         "profile" => rules["profile"] = json!(value),
         "allowedHostPaths" | "allowedSeccompProfiles" => rules[field] = json!(list),
         "allowedRegistries" | "pullPolicies" => rules["images"][field] = json!(list),
+        "userNamespaces" => rules["ids"][field] = json!(value),
+        "selinuxLevel" if value == "PerTenant" => {
+            rules["ids"]["selinux"] = json!({"PerTenant": "s0:c1,c2"});
+        }
+        "selinuxLevel" => rules["ids"]["selinux"] = json!(value),
+        "unserved" => rules["ids"]["unserved"] = json!(list),
         _ => panic!("no tenant has `{field}`"),
     }
     serde_json::from_value(rules).unwrap()
@@ -121,7 +127,9 @@ fn known(text: &str) -> (Facts, TenantRules) {
     for mut object in Manifest::parse_all(text).into_iter().map(|it| it.value) {
         if object["kind"] == "Tenant" {
             object["metadata"]["uid"] = json!("u-1");
-            rules = bulkhead_api::parse_tenant(&object).unwrap().rules();
+            let mut tenant = bulkhead_api::parse_tenant(&object).unwrap();
+            tenant.granted.ids = strict().ids.range;
+            rules = tenant.rules();
             continue;
         }
         if facts.object(&nothing()) == Fact::Later {

@@ -27,7 +27,11 @@ fn labelled() -> TenantRules {
 /// A pod without anything wrong, and these fields.
 fn good(spec: Value) -> Value {
     let mut whole = json!({
-        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": {
+            "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"},
+            "runAsUser": 1_000_000_000, "runAsGroup": 1_000_000_000, "fsGroup": 1_000_000_000,
+            "supplementalGroups": [1_000_000_000], "supplementalGroupsPolicy": "Strict",
+        },
         "containers": [{"name": "c", "image": "registry.example/c:1", "securityContext": {
             "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}],
     });

@@ -7,6 +7,31 @@ use serde_json::{Map, Value, json};
 
 use crate::admission::{create, mended, mended_by, pod, strict};
 
+/// A tenant with any choice about user namespaces and SELinux, on any cluster.
+fn tenants_with_ids() -> impl Strategy<Value = TenantRules> {
+    let one = |values: Vec<Value>| proptest::sample::select(values);
+    (
+        one(vec![
+            json!("Optional"),
+            json!("Preferred"),
+            json!("Required"),
+        ]),
+        one(vec![json!("Runtime"), json!({"PerTenant": "s0:c1,c2"})]),
+        one(vec![
+            json!([]),
+            json!(["SupplementalGroupsPolicy"]),
+            json!(["HostUsers", "SupplementalGroupsPolicy"]),
+        ]),
+    )
+        .prop_map(|(user_namespaces, selinux, unserved)| {
+            let mut rules = json!(strict());
+            rules["ids"]["userNamespaces"] = user_namespaces;
+            rules["ids"]["selinux"] = selinux;
+            rules["ids"]["unserved"] = unserved;
+            serde_json::from_value(rules).unwrap()
+        })
+}
+
 /// One of these values under a key, or nothing.
 fn field(key: &'static str, values: Vec<Value>) -> impl Strategy<Value = Option<(String, Value)>> {
     proptest::option::of(proptest::sample::select(values).prop_map(move |v| (key.to_owned(), v)))
@@ -33,8 +58,22 @@ fn common(bad: bool) -> Vec<BoxedStrategy<Option<(String, Value)>>> {
     );
     add(
         "runAsUser",
-        vec![json!(1000)],
-        vec![json!(0), json!("root")],
+        vec![json!(1_000_000_005)],
+        vec![json!(0), json!("root"), json!(1000)],
+    );
+    add(
+        "runAsGroup",
+        vec![json!(1_000_009_999), Value::Null],
+        vec![json!(-1)],
+    );
+    add(
+        "seLinuxOptions",
+        vec![Value::Null],
+        vec![
+            json!({}),
+            json!({"level": "s0:c1,c2"}),
+            json!({"type": "spc_t"}),
+        ],
     );
     add(
         "seccompProfile",
@@ -218,6 +257,12 @@ fn json() -> impl Strategy<Value = Value> {
         "seccompProfile",
         "type",
         "privileged",
+        "hostUsers",
+        "runAsUser",
+        "fsGroup",
+        "supplementalGroups",
+        "seLinuxOptions",
+        "level",
         "template",
         "jobTemplate",
         "ports",
@@ -319,6 +364,35 @@ proptest! {
     fn a_pod_with_nothing_bad_in_it_passes_once_mended(pod in pods(false)) {
         let mended = mended(&create(pod.clone()), Facts::NONE).unwrap_or(pod);
         prop_assert_eq!(judge(&create(mended.clone()), &strict(), Facts::NONE), Ok(vec![]), "{}", mended);
+    }
+
+    #[test]
+    fn what_ids_a_tenant_has_a_mend_only_fills_and_twice_is_once(pod in pods(true), tenant in tenants_with_ids()) {
+        if let Some(mended) = mended_by(&create(pod.clone()), &tenant, Facts::NONE) {
+            prop_assert!(kept(&pod, &mended), "{pod}\n{mended}");
+            prop_assert_eq!(mended_by(&create(mended), &tenant, Facts::NONE), None);
+        }
+    }
+
+    /// Unless the tenant asks for what the cluster does not have.
+    #[test]
+    fn a_pod_that_names_no_ids_passes_once_mended(
+        init in proptest::bool::ANY, users in proptest::option::of(Just(false)), tenant in tenants_with_ids(),
+    ) {
+        let mut bare = pod(json!({"containers": [{"name": "c"}, {"name": "d"}]}));
+        if init {
+            bare["spec"]["initContainers"] = json!([{"name": "i"}]);
+        }
+        if let Some(users) = users {
+            bare["spec"]["hostUsers"] = json!(users);
+        }
+        let mended = mended_by(&create(bare), &tenant, Facts::NONE).unwrap();
+        let found = judge(&create(mended.clone()), &tenant, Facts::NONE).unwrap();
+        let rules = json!(tenant.ids);
+        let unserved = rules["unserved"].as_array().is_some_and(|list| list.contains(&json!("HostUsers")));
+        let impossible = unserved && rules["userNamespaces"] == "Required";
+        prop_assert_eq!(found.iter().all(|f| f.control == "host-user-namespace"), true, "{:?}", found);
+        prop_assert_eq!(found.is_empty(), !impossible, "{}: {:?}", mended, found);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod bad_input;
 mod denials;
 mod discovery;
 mod guests;
+mod ids;
 mod leaders;
 mod networks;
 mod outages;
@@ -32,6 +33,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         discovery::TRIALS,
         guests::TRIALS,
         networks::TRIALS,
+        ids::TRIALS,
         strays::TRIALS,
     ];
     let mut all = attacks::trials(bed);

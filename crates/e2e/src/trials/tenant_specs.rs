@@ -108,6 +108,14 @@ fn wrong(bed: &Bed) -> anyhow::Result<()> {
             "spec.podSecurity.profile",
             json!({"tier": "Pool", "podSecurity": {"profile": "Privileged"}}),
         ),
+        (
+            "spec.podSecurity.userNamespaces",
+            json!({"podSecurity": {"userNamespaces": true}}),
+        ),
+        (
+            "spec.podSecurity.selinuxLevel",
+            json!({"podSecurity": {"selinuxLevel": "s0:c1,c2"}}),
+        ),
         ("spec.tier", json!({"tier": "silo"})),
         (
             "spec.network.isolation",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const RULES: &str = r#"{"tenant":"acme","uid":"u-acme","profile":"Strict"}"#;
+const RULES: &str = r#"{"tenant":"acme","uid":"u-acme","profile":"Strict","ids":{"range":"1000000000-1000009999"}}"#;
 
 fn tenant(name: &str, member: &str) -> Value {
     json!({
@@ -316,7 +316,7 @@ async fn bodies_are_read_and_judged_first() {
     let gateway = gateway().await;
     let pod = |privileged: bool| {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{
-            "name": "c", "image": "i", "securityContext": {"privileged": privileged, "runAsUser": 1000},
+            "name": "c", "image": "i", "securityContext": {"privileged": privileged, "runAsUser": 1_000_000_000},
         }]}})
     };
     let text = |value: Value| value.to_string().into_bytes();

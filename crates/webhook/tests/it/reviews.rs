@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 /// The namespace `acme-dev` of acme, `acme-new` without rules, `acme-odd` with rules that cannot
 /// be read, and the Tenant globex.
 pub fn webhook() -> Webhook {
-    let rules = json!({"tenant": "acme", "uid": "u-1", "profile": "Strict"}).to_string();
+    let rules = json!({
+        "tenant": "acme", "uid": "u-1", "profile": "Strict",
+        "ids": {"range": "1000000000-1000009999"},
+    })
+    .to_string();
     Webhook::fixed(
         vec![
             namespace("acme-dev", json!({"bulkhead.dev/rules": rules})),
@@ -50,7 +54,8 @@ pub fn good_pod() -> Value {
         "metadata": {"name": "web", "namespace": "acme-dev"},
         "spec": {
             "securityContext": {
-                "runAsNonRoot": true, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000,
+                "runAsNonRoot": true, "runAsUser": 1_000_000_000, "runAsGroup": 1_000_000_000,
+                "fsGroup": 1_000_000_000, "supplementalGroups": [1_000_000_000],
                 "supplementalGroupsPolicy": "Strict",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },

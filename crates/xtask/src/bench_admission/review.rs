@@ -17,7 +17,10 @@ const TENANT: &str = "acme";
 const UID: &str = "6c7f0f0e-3d7f-4c39-9f4e-0a3f6a1f4f55";
 
 fn rules() -> Value {
-    json!({"tenant": TENANT, "uid": UID, "profile": "Strict"})
+    json!({
+        "tenant": TENANT, "uid": UID, "profile": "Strict",
+        "ids": {"range": "1000000000-1000009999"},
+    })
 }
 
 /// The namespace that the webhook knows.
