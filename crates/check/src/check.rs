@@ -24,6 +24,9 @@ use crate::settings::{Settings, Source, with_uid};
 /// Why a template is left aside.
 const TEMPLATE: &str = "a template; check what `helm template` makes of it";
 
+/// Why an object is left aside that lacks what makes it one of its kind.
+const PART: &str = "a part of an object, as patches are; check what they are applied to";
+
 /// Judges a file.
 #[must_use]
 pub fn check(source: &Source<'_>, settings: &Settings, index: &Index) -> FileReport {
@@ -158,17 +161,16 @@ impl File<'_> {
         let rules = rules_for(node, self.settings, self.index);
         match inspect(&request, rules, &|key| self.index.get(key)) {
             Ok(inspection) => self.inspected(&inspection, node, &object),
-            Err(Unjudged::Malformed {
-                path,
-                expected,
-                missing,
-            }) => {
-                let be = if missing {
-                    "must be there, as"
-                } else {
-                    "must be"
+            // No API server takes it, so nothing comes of it by itself.
+            Err(Unjudged::Malformed { missing: true, .. }) => {
+                self.report.objects -= 1;
+                self.report.skipped.push(PART.to_owned());
+            }
+            Err(Unjudged::Malformed { path, expected, .. }) => {
+                let detail = match expected {
+                    "object" => "must be an object".to_owned(),
+                    expected => format!("must be a {expected}"),
                 };
-                let detail = format!("{be} an {expected}").replace("an list", "a list");
                 self.malformed(node, &object, &path, detail);
             }
             // The carrier was found by its kind, and the request makes an object.

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask test | generate | bench`.
 
 mod bench_admission;
+mod bench_check;
 mod generate;
 mod steps;
 
@@ -42,6 +43,8 @@ enum Command {
 enum Bench {
     /// What admission by our webhook costs, beside a webhook that decides nothing
     Admission(bench_admission::Arguments),
+    /// What `bulkhead check` costs over many files, and over one
+    Check(bench_check::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test { no_e2e } => steps::test(!no_e2e),
         Command::Generate { check } => generate::run(check),
         Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
+        Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

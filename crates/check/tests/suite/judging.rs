@@ -69,6 +69,10 @@ fn what_is_no_manifest_is_left_aside() {
         ),
         ("replicas: yes\n", "no Kubernetes object"),
         (
+            "apiVersion: apps/v1\nkind: Deployment\nspec: {replicas: 3}\n",
+            "as patches are",
+        ),
+        (
             "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
             "kustomize build",
         ),
