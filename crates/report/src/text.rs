@@ -11,6 +11,8 @@ use crate::writer::Look;
 
 /// More places of one rule in one object than this are only counted.
 const PLACES: usize = 4;
+/// Columns before the text of a note: a line number of up to four digits, ` = `, `mend: `.
+const GUTTER: usize = 14;
 
 pub(crate) fn file(file: &FileReport, source: &str, look: Look) -> String {
     let path = printable(&file.path);
@@ -20,7 +22,8 @@ pub(crate) fn file(file: &FileReport, source: &str, look: Look) -> String {
         let Some(first) = together.first() else {
             continue;
         };
-        let group = group(&together, &path, source, explained.insert(first.rule));
+        let explain = explained.insert(first.rule);
+        let group = group(&together, &path, source, explain, look.width);
         out.push_str(&renderer(look).render(&[group]));
         out.push_str("\n\n");
     }
@@ -71,7 +74,15 @@ fn by_rule_and_object(issues: &[Issue]) -> Vec<Vec<&Issue>> {
     groups
 }
 
-fn group<'a>(issues: &[&'a Issue], path: &'a str, source: &'a str, explain: bool) -> Group<'a> {
+fn group<'a>(
+    issues: &[&'a Issue],
+    path: &'a str,
+    source: &'a str,
+    explain: bool,
+    width: usize,
+) -> Group<'a> {
+    // Notes stand behind the line numbers, ` = ` and their own names.
+    let wrapped = |text: &str| wrap(text, width.saturating_sub(GUTTER));
     let Some((first, more)) = issues.split_first() else {
         return Group::with_level(Style::NOTE);
     };
@@ -93,12 +104,17 @@ fn group<'a>(issues: &[&'a Issue], path: &'a str, source: &'a str, explain: bool
         group = group.element(Style::NOTE.no_name().message(hidden));
     }
     if explain {
-        group = group.element(Style::NOTE.with_name("why").message(first.why));
+        let why = Style::NOTE.with_name("why").message(wrapped(first.why));
+        group = group.element(why);
     }
     if let Some(mend) = first.mend {
         let fixable = issues.iter().all(|issue| issue.fixable);
         let by = if fixable { "; `--fix` does it" } else { "" };
-        group = group.element(Style::HELP.with_name("mend").message(format!("{mend}{by}")));
+        group = group.element(
+            Style::HELP
+                .with_name("mend")
+                .message(wrapped(&format!("{mend}{by}"))),
+        );
     }
     if explain && first.severity.is_some() {
         let more = format!("bulkhead explain {}", first.rule);
@@ -188,6 +204,24 @@ fn style(issue: &Issue) -> Style<'static> {
         (Level::Warning, _) => Style::WARNING,
         (Level::NotChecked, _) => Style::NOTE.with_name("not checked"),
     }
+}
+
+/// A text in lines of at most this many characters, broken between words.
+fn wrap(text: &str, width: usize) -> String {
+    let (mut out, mut used) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            out.push('\n');
+            used = 0;
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += length;
+    }
+    out
 }
 
 /// What a terminal would obey is shown instead.

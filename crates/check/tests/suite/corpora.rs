@@ -9,7 +9,7 @@ use bulkhead_manifests::parse;
 use bulkhead_report::Level;
 use serde_json::Value;
 
-use crate::{source, strict};
+use crate::{all, source};
 
 fn corpus(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -57,7 +57,7 @@ fn found(files: &[PathBuf]) -> BTreeSet<&'static str> {
     texts.iter().for_each(|text| index.learn(&parse(text)));
     let mut found = BTreeSet::new();
     for text in &texts {
-        let report = bulkhead_check::check(&source("a.yaml", text), &strict(), &index);
+        let report = bulkhead_check::check(&source("a.yaml", text), &all(), &index);
         let findings = report
             .issues
             .iter()
