@@ -135,6 +135,7 @@ fn spec() -> Value {
             "podSecurity": pod_security(),
             "priorityClasses": class_list_schema("PriorityClasses that pods may name. A class whose name starts with `system-` must be listed: no pattern gives it.", DefaultClass::Settable),
             "deviceClasses": class_list_schema("DeviceClasses that ResourceClaims may name.", DefaultClass::Never),
+            "serviceAccounts": crate::identity::schema(),
             "network": crate::network::schema(),
             "images": images(),
             "resources": resources(),

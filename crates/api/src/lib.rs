@@ -8,6 +8,7 @@
 mod classes;
 mod crd;
 mod error;
+mod identity;
 mod ledger;
 mod limits;
 mod network;

@@ -57,7 +57,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         errors.add(path.clone(), "missing");
     }
     let spec = object(root.get("spec"), &path, &mut errors);
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 13] = [
         "tier",
         "members",
         "roles",
@@ -67,6 +67,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         "priorityClasses",
         "deviceClasses",
         "images",
+        "serviceAccounts",
         "network",
         "resources",
         "cordoned",
@@ -84,6 +85,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
     let priority_classes = classes("priorityClasses", DefaultClass::Settable, &mut errors);
     let device_classes = classes("deviceClasses", DefaultClass::Never, &mut errors);
     let images = parse_images(spec, &mut errors);
+    let service_accounts = crate::identity::parse(spec, &mut errors);
     let network = parse_network(spec, &mut errors);
     let limits = parse_resources(spec, &mut errors);
     let cordoned = match spec.get("cordoned") {
@@ -112,6 +114,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
             priority_classes,
             device_classes,
             images,
+            service_accounts,
             network,
             limits,
             cordoned,

@@ -53,6 +53,8 @@ pub enum Family {
     Services,
     /// Networks that reach further than the tenant's, and names of others.
     Network,
+    /// Rights, tokens, roles of the cloud and owners of a tenant's choice.
+    Grants,
     /// Status and bindings: what only the control plane may write.
     Status,
     /// Request targets that can be read in two ways.
@@ -72,6 +74,7 @@ impl fmt::Display for Family {
             Self::Pods => "dangerous pods",
             Self::Services => "services and claims",
             Self::Network => "networks and names",
+            Self::Grants => "grants and tokens",
             Self::Status => "status and bindings",
             Self::Targets => "odd targets",
             Self::Bodies => "odd bodies and heads",

@@ -23,6 +23,29 @@ pub struct Carrier {
     pub subresources: &'static [&'static str],
     /// What is in it.
     pub holds: &'static [Holds],
+    /// Set where this is no object of the resource, but what is sent to a subresource of it.
+    pub only: Option<Only>,
+    /// When it is judged.
+    pub phase: Phase,
+}
+
+/// A subresource whose objects have a kind of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Only {
+    /// Its name.
+    pub subresource: &'static str,
+    /// The API group of the kind.
+    pub group: &'static str,
+}
+
+/// A phase of admission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// As it was sent: afterwards the API server has filled in what a tenant could have chosen, and
+    /// nobody can tell any more.
+    Mutation,
+    /// As it will be stored.
+    Validation,
 }
 
 /// What stands in a carrier, and where.
@@ -46,6 +69,27 @@ const TEMPLATE: &[Holds] = &[Holds::Template("spec.template")];
 
 /// Every kind that the rules cover.
 pub static CARRIERS: &[Carrier] = &[
+    core("ServiceAccount", "serviceaccounts", &[Holds::Object]),
+    Carrier {
+        only: Some(Only {
+            subresource: "token",
+            group: "authentication.k8s.io",
+        }),
+        phase: Phase::Mutation,
+        ..core("TokenRequest", "serviceaccounts", &[Holds::Object])
+    },
+    grouped(
+        "rbac.authorization.k8s.io",
+        "Role",
+        "roles",
+        &[Holds::Object],
+    ),
+    grouped(
+        "rbac.authorization.k8s.io",
+        "RoleBinding",
+        "rolebindings",
+        &[Holds::Object],
+    ),
     Carrier {
         subresources: &["ephemeralcontainers", "resize"],
         ..core("Pod", "pods", &[Holds::Pod])
@@ -119,6 +163,8 @@ const fn grouped(
         resource,
         subresources: &[],
         holds,
+        only: None,
+        phase: Phase::Validation,
     }
 }
 
@@ -151,7 +197,7 @@ pub fn covers(resource: &Gvr, subresource: Option<&str>) -> bool {
 pub(crate) fn of(request: &AdmissionRequest<'_>) -> Option<&'static Carrier> {
     CARRIERS.iter().find(|carrier| {
         carrier.serves(&request.resource, request.sub_resource.as_deref())
-            && carrier.group == request.kind.group
+            && carrier.kind_group() == request.kind.group
             && carrier.version == request.kind.version
             && carrier.kind == request.kind.kind
     })
@@ -162,7 +208,17 @@ impl Carrier {
         self.resource == resource.resource
             && self.group == resource.group
             && self.version == resource.version
-            && subresource.is_none_or(|sub| sub.is_empty() || self.subresources.contains(&sub))
+            && match (subresource.filter(|sub| !sub.is_empty()), self.only) {
+                (None, only) => only.is_none(),
+                (Some(sub), None) => self.subresources.contains(&sub),
+                (Some(sub), Some(only)) => only.subresource == sub,
+            }
+    }
+
+    /// The API group of the kind, which a subresource may take from elsewhere.
+    #[must_use]
+    pub fn kind_group(&self) -> &'static str {
+        self.only.map_or(self.group, |only| only.group)
     }
 
     /// Whether the object only says how pods are to be made.
@@ -245,6 +301,9 @@ mod tests {
             ("extensions", "deployments", None, false),
             ("batch", "cronjobs", None, true),
             ("", "configmaps", None, false),
+            ("", "serviceaccounts", None, true),
+            ("", "serviceaccounts", Some("token"), true),
+            ("", "serviceaccounts", Some("status"), false),
         ] {
             assert_eq!(
                 covers(&gvr(group, resource), sub),

@@ -68,6 +68,8 @@ pub enum Mend {
 pub enum Section {
     /// Nodes that are one tenant's.
     Nodes,
+    /// No access of tenants' own to the Kubernetes and EKS APIs.
+    DirectAccess,
     /// Namespaces that are one tenant's.
     Namespaces,
     /// Capabilities and privileged containers.
@@ -98,6 +100,7 @@ impl Section {
     pub fn chinese(self) -> &'static str {
         match self {
             Self::Nodes => "使用租户专用的工作节点",
+            Self::DirectAccess => "不提供 Kubernetes 或 EKS API 的直接访问权限",
             Self::Namespaces => "使用命名空间隔离租户工作负载",
             Self::ContainerPrivileges => "限制容器特权",
             Self::NonRoot => "禁止以 root 用户身份运行租户容器",
@@ -117,6 +120,7 @@ impl Section {
     pub fn english(self) -> &'static str {
         match self {
             Self::Nodes => "Use worker nodes that are dedicated to a tenant",
+            Self::DirectAccess => "Give no direct access to the Kubernetes and EKS APIs",
             Self::Namespaces => "Isolate tenants' workloads by namespaces",
             Self::ContainerPrivileges => "Limit the privileges of containers",
             Self::NonRoot => "Do not run tenants' containers as root",

@@ -80,12 +80,12 @@ pub fn inspect<'a>(
         }
     }
     let now = context(request, rules, &facts);
-    let found = findings(carrier, object, request, &now);
+    let found = findings(carrier, object, &now);
     let unchecked = if missing.is_empty() {
         Vec::new()
     } else {
         let alone = facts.looked_up();
-        let denied = findings(carrier, object, request, &context(request, rules, &alone));
+        let denied = findings(carrier, object, &context(request, rules, &alone));
         denied
             .into_iter()
             .filter(|finding| !found.contains(finding))
@@ -95,7 +95,7 @@ pub fn inspect<'a>(
     let left = if fills.is_empty() {
         found.clone()
     } else {
-        findings(carrier, &mended, request, &now)
+        findings(carrier, &mended, &now)
     };
     let judged = |finding: Finding| Inspected {
         mendable: !left

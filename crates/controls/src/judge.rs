@@ -84,7 +84,7 @@ pub fn judge(
         .then(|| mended(carrier, sent, Reach::Whole, &context))
         .flatten();
     let object = mended.as_ref().unwrap_or(sent);
-    Ok(findings(carrier, object, request, &context))
+    Ok(findings(carrier, object, &context))
 }
 
 /// Mends the request's object where it stands, as [`mend`] would, and judges the result. The
@@ -149,9 +149,8 @@ pub(crate) fn context<'a>(
 }
 
 pub(crate) fn findings(
-    carrier: &Carrier,
+    carrier: &'static Carrier,
     object: &Json<'_>,
-    request: &AdmissionRequest<'_>,
     context: &Context<'_>,
 ) -> Vec<Finding> {
     let mut findings = Findings::default();
@@ -177,8 +176,7 @@ pub(crate) fn findings(
                     .for_each(|it| rule(&it, context, &mut findings));
             }
             Rule::Object(rule) => {
-                let kind = &request.resource;
-                let it = Object::new(&kind.group, &kind.resource, object);
+                let it = Object::new(carrier, object);
                 rule(&it, context, &mut findings);
             }
             Rule::Guard | Rule::Dockerfile(_) => {}

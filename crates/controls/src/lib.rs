@@ -17,6 +17,7 @@ mod docs;
 mod facts;
 mod fills;
 pub mod guards;
+mod identity;
 mod ids;
 mod inspect;
 mod judge;

@@ -7,6 +7,7 @@ use bulkhead_model::{AdmissionRequest, TenantRules};
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::facts::{Facts, ObjectKey, Wanted};
+use crate::identity::rbac_beyond_tenant;
 use crate::judge::{context, in_shape};
 use crate::network;
 use crate::object::Object;
@@ -27,7 +28,10 @@ pub enum Lookup {
 }
 
 /// The lookups of all rules: a line for each rule that asks `context.facts`.
-pub static LOOKUPS: &[Lookup] = &[Lookup::Object(network::wanted)];
+pub static LOOKUPS: &[Lookup] = &[
+    Lookup::Object(network::wanted),
+    Lookup::Object(rbac_beyond_tenant::wants),
+];
 
 /// What the rules want to see for this request and `facts` do not answer yet. Call it again with the
 /// answers until it wants nothing more, which takes as many rounds as the longest way from object to
@@ -65,8 +69,7 @@ fn needed_by(
                 .claims(object)
                 .for_each(|it| wants(&it, &context, &mut wanted)),
             Lookup::Object(wants) => {
-                let kind = &request.resource;
-                let it = Object::new(&kind.group, &kind.resource, object);
+                let it = Object::new(carrier, object);
                 wants(&it, &context, &mut wanted);
             }
         }

@@ -3,37 +3,44 @@
 use bulkhead_model::Json;
 use bulkhead_model::view::{Fields, Pod};
 
-use crate::carriers::CARRIERS;
+use crate::carriers::Carrier;
 
 /// An object, as it was sent, and what it was sent as.
 #[derive(Debug, Clone, Copy)]
 pub struct Object<'a> {
-    group: &'a str,
-    resource: &'a str,
+    carrier: &'static Carrier,
     value: &'a Json<'a>,
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn new(group: &'a str, resource: &'a str, value: &'a Json<'a>) -> Self {
-        Self {
-            group,
-            resource,
-            value,
-        }
+    pub(crate) fn new(carrier: &'static Carrier, value: &'a Json<'a>) -> Self {
+        Self { carrier, value }
     }
 
-    /// Whether it is of this group (empty for the core) and resource.
+    /// Whether it is of this group (empty for the core) and resource, by whatever subresource that
+    /// shows the object itself.
     #[must_use]
     pub fn is(self, group: &str, resource: &str) -> bool {
-        self.group == group && self.resource == resource
+        self.carrier.group == group
+            && self.carrier.resource == resource
+            && self.carrier.only.is_none()
+    }
+
+    /// Whether it is the object of a subresource that has a kind of its own, such as the TokenRequest
+    /// of `serviceaccounts/token`.
+    #[must_use]
+    pub fn is_sub(self, group: &str, resource: &str, subresource: &str) -> bool {
+        self.carrier.group == group
+            && self.carrier.resource == resource
+            && self
+                .carrier
+                .only
+                .is_some_and(|only| only.subresource == subresource)
     }
 
     /// Every pod in it: itself, or the template of those that it makes.
     pub fn pods(self) -> impl Iterator<Item = Pod<'a>> {
-        let carriers = CARRIERS.iter();
-        carriers
-            .filter(move |carrier| self.is(carrier.group, carrier.resource))
-            .flat_map(move |carrier| carrier.pods(self.value))
+        self.carrier.pods(self.value)
     }
 
     /// All its fields.

@@ -8,6 +8,11 @@ use crate::classes::{
 };
 use crate::control::Control;
 use crate::dockerfile::root_user;
+use crate::identity::{
+    certificate_signer_unlisted, direct_api_access, foreign_owner_reference, iam_role_chosen,
+    impersonation_unconstrained, legacy_token_secret, rbac_beyond_tenant, tenant_extends_api,
+    token_audience_chosen,
+};
 use crate::ids::{
     host_user_namespace, id_outside_tenant_range, missing_fs_group, selinux_label_chosen,
     selinux_label_shared,
@@ -20,8 +25,9 @@ use crate::placement::{
 use crate::pod::{
     apparmor_unconfined, capabilities_kept, forbidden_capability, host_ipc, host_network,
     host_path_volume, host_pid, host_port, host_process, privilege_escalation,
-    privileged_container, probe_host, runs_as_root, seccomp_unconfined, unknown_pod_field,
-    unmasked_proc, unsafe_sysctl, unsafe_volume_type, untrusted_registry, writable_host_path,
+    privileged_container, probe_host, runs_as_root, runtime_annotation, seccomp_unconfined,
+    unknown_pod_field, unmasked_proc, unsafe_sysctl, unsafe_volume_type, untrusted_registry,
+    writable_host_path,
 };
 use crate::service::external_ip;
 
@@ -31,7 +37,16 @@ pub static REGISTRY: &[Control] = &[
     missing_node_selector::CONTROL,
     node_name_set::CONTROL,
     shared_node::CONTROL,
+    certificate_signer_unlisted::CONTROL,
+    direct_api_access::CONTROL,
+    iam_role_chosen::CONTROL,
+    impersonation_unconstrained::CONTROL,
+    legacy_token_secret::CONTROL,
+    token_audience_chosen::CONTROL,
     foreign_namespace::CONTROL,
+    foreign_owner_reference::CONTROL,
+    rbac_beyond_tenant::CONTROL,
+    tenant_extends_api::CONTROL,
     tenant_label_change::CONTROL,
     capabilities_kept::CONTROL,
     forbidden_capability::CONTROL,
@@ -61,6 +76,7 @@ pub static REGISTRY: &[Control] = &[
     apparmor_unconfined::CONTROL,
     host_ipc::CONTROL,
     host_pid::CONTROL,
+    runtime_annotation::CONTROL,
     unknown_pod_field::CONTROL,
     unmasked_proc::CONTROL,
     unsafe_sysctl::CONTROL,

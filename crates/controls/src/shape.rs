@@ -34,6 +34,33 @@ static DEVICES: Shape = Object(&[(
         ("firstAvailable", &List(&MAP)),
     ])),
 )]);
+static ROLE: Shape = Object(&[
+    ("metadata", &METADATA),
+    (
+        "rules",
+        &List(&Object(&[
+            ("apiGroups", &VALUES),
+            ("resources", &VALUES),
+            ("verbs", &VALUES),
+        ])),
+    ),
+]);
+static ROLE_BINDING: Shape = Object(&[
+    ("metadata", &METADATA),
+    ("roleRef", &MAP),
+    ("subjects", &List(&MAP)),
+]);
+static TOKEN_REQUEST: Shape = Object(&[
+    ("metadata", &METADATA),
+    ("spec", &Object(&[("audiences", &VALUES)])),
+]);
+
+/// The shapes of kinds that rules over objects read into, beyond their metadata.
+static KINDS: &[(&str, &Shape)] = &[
+    ("Role", &ROLE),
+    ("RoleBinding", &ROLE_BINDING),
+    ("TokenRequest", &TOKEN_REQUEST),
+];
 static SECURITY: Shape = Object(&[
     (
         "capabilities",
@@ -71,7 +98,10 @@ static CLAIM: Shape = Object(&[
 static VOLUMES: Shape = List(&Object(&[
     ("hostPath", &MAP),
     ("image", &MAP),
-    ("projected", &Object(&[("sources", &List(&MAP))])),
+    (
+        "projected",
+        &Object(&[("sources", &List(&Object(&[("serviceAccountToken", &MAP)])))]),
+    ),
     ("ephemeral", &Object(&[("volumeClaimTemplate", &CLAIM)])),
 ]));
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -142,7 +172,9 @@ pub(crate) fn check(carrier: &Carrier, object: &Json<'_>) -> Result<(), Misfit> 
         Holds::Template(at) => whole(object, at, &POD),
         Holds::Service => whole(object, "", &SERVICE),
         Holds::Claim => whole(object, "", &CLAIM),
-        Holds::Object => fits(object, &OBJECT).map_err(|wrong| wrong.below(FieldPath::of(""))),
+        Holds::Object => {
+            fits(object, of_kind(carrier.kind)).map_err(|wrong| wrong.below(FieldPath::of("")))
+        }
         Holds::ClaimTemplates(at) => {
             let (list, path) = carriers::at(object, at);
             list.map_or(Ok(()), |list| {
@@ -150,6 +182,13 @@ pub(crate) fn check(carrier: &Carrier, object: &Json<'_>) -> Result<(), Misfit> 
             })
         }
     })
+}
+
+fn of_kind(kind: &str) -> &'static Shape {
+    KINDS
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .map_or(&OBJECT, |(_, shape)| shape)
 }
 
 /// What is judged must be there, and have a spec.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bulkhead_model::labels;
 use serde_json::{Value, json};
 
-use crate::carriers::{CARRIERS, Carrier, Holds};
+use crate::carriers::{CARRIERS, Carrier, Holds, Phase};
 
 /// How the API server reaches the webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,15 +74,20 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     let mut mend = webhook("mend", client, "/mutate", mending_rules());
     set(&mut mend, "reinvocationPolicy", json!("IfNeeded"));
     set(&mut mend, "namespaceSelector", tenants_namespaces());
+    set(&mut mend, "matchConditions", json!([administrators()]));
     let mut judge = webhook("judge", client, "/validate", judging_rules());
     set(&mut judge, "namespaceSelector", tenants_namespaces());
-    set(&mut judge, "matchConditions", foreign_changes());
+    set(
+        &mut judge,
+        "matchConditions",
+        json!([changes(), foreign(), administrators()]),
+    );
     let tenants = json!([{
         "apiGroups": [labels::GROUP], "apiVersions": ["*"], "resources": ["tenants"],
         "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
     }]);
     let mut tenants = webhook("tenants", client, "/tenants", tenants);
-    set(&mut tenants, "matchConditions", changes());
+    set(&mut tenants, "matchConditions", json!([changes()]));
     vec![
         configuration("MutatingWebhookConfiguration", "bulkhead-mend", vec![mend]),
         configuration(
@@ -127,27 +132,55 @@ fn tenants_namespaces() -> Value {
 }
 
 fn changes() -> Value {
-    json!([{"name": "more-than-finalizers-or-owners-taken-away", "expression": CHANGES}])
+    json!({"name": "more-than-finalizers-or-owners-taken-away", "expression": CHANGES})
 }
 
 /// What our own controller writes is right by its making, and must not wait for us.
-fn foreign_changes() -> Value {
-    let mut conditions = changes();
-    if let Some(list) = conditions.as_array_mut() {
-        let controller = format!(
-            "request.userInfo.username != 'system:serviceaccount:{}:controller'",
-            labels::SYSTEM_NAMESPACE
-        );
-        list.push(json!({"name": "not-by-bulkheads-controller", "expression": controller}));
-    }
-    conditions
+fn foreign() -> Value {
+    let expression = format!(
+        "request.userInfo.username != 'system:serviceaccount:{}:controller'",
+        labels::SYSTEM_NAMESPACE
+    );
+    json!({"name": "not-by-bulkheads-controller", "expression": expression})
 }
 
-/// Pods when they are made, and the ephemeral containers that join them later.
+/// False for rights and tokens that an administrator gives (`adopt`, which Bulkhead's controller has
+/// too) or a component of the platform (`operate`): whom the platform lets into a tenant's namespace
+/// is its own affair. A kubelet's tokens are for pods that were judged. A tenant's users are always
+/// judged, whatever rights they were given by mistake.
+fn administrators() -> Value {
+    let asked = |verb: &str| {
+        format!(
+            "authorizer.group('{}').resource('tenants').check('{verb}').allowed()",
+            labels::GROUP
+        )
+    };
+    let expression = format!(
+        "!(request.resource.group == 'rbac.authorization.k8s.io' || request.resource.resource == 'serviceaccounts' && request.?subResource.orValue('') == 'token') \
+         || request.userInfo.username.startsWith('{}') \
+         || !('system:nodes' in request.userInfo.groups || {} || {})",
+        labels::SYNTHETIC_PREFIX,
+        asked("adopt"),
+        asked("operate"),
+    );
+    json!({"name": "no-rights-given-by-the-platform", "expression": expression})
+}
+
+/// Pods when they are made, the ephemeral containers that join them later, and what is judged as it
+/// was sent.
 fn mending_rules() -> Value {
     let pods = CARRIERS
         .iter()
         .filter(|carrier| carrier.holds.contains(&Holds::Pod));
+    let as_sent = CARRIERS.iter().filter_map(|carrier| {
+        let only = carrier.only.filter(|_| carrier.phase == Phase::Mutation)?;
+        let resource = format!("{}/{}", carrier.resource, only.subresource);
+        Some(rule(
+            (carrier.group, carrier.version),
+            [resource],
+            &["CREATE"],
+        ))
+    });
     pods.flat_map(|carrier| {
         let rule = |resource: String, operation: &str| {
             rule((carrier.group, carrier.version), [resource], &[operation])
@@ -161,12 +194,16 @@ fn mending_rules() -> Value {
             .chain(ephemeral.map(move |sub| rule(format!("{}/{sub}", carrier.resource), "UPDATE")))
             .collect::<Vec<_>>()
     })
+    .chain(as_sent)
     .collect()
 }
 
 fn judging_rules() -> Value {
     let mut groups: BTreeMap<(&str, &str), Vec<&Carrier>> = BTreeMap::new();
-    for carrier in CARRIERS {
+    for carrier in CARRIERS
+        .iter()
+        .filter(|carrier| carrier.phase == Phase::Validation)
+    {
         let group = (carrier.group, carrier.version);
         groups.entry(group).or_default().push(carrier);
     }

@@ -1,12 +1,15 @@
 //! What tenants' roles may do inside their namespaces. Own roles without aggregation: those of
 //! Kubernetes hold `impersonate` and RoleBindings to anybody, and any chart may widen them.
 //!
-//! Absent until a control judges them: Roles and RoleBindings, ServiceAccounts and their tokens,
-//! Endpoints, statuses, proxies.
+//! Administrators hand these rights on, by Roles and RoleBindings: Kubernetes lets nobody grant what
+//! they do not have, and the control `rbac-beyond-tenant` says to whom. So whoever may have a
+//! right here may give it to any ServiceAccount of the tenant's.
+//!
+//! Absent for ever: Endpoints, statuses, proxies, `impersonate`, `bind`, `escalate`.
 
 use serde_json::{Value, json};
 
-use crate::RBAC_V1;
+use crate::{RBAC, RBAC_V1};
 
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "update"];
@@ -23,6 +26,7 @@ const WORKLOADS: Table = &[
             "persistentvolumeclaims",
             "pods",
             "replicationcontrollers",
+            "serviceaccounts",
             "services",
         ],
     ),
@@ -32,6 +36,7 @@ const WORKLOADS: Table = &[
     ),
     ("autoscaling", &["horizontalpodautoscalers"]),
     ("batch", &["cronjobs", "jobs"]),
+    ("coordination.k8s.io", &["leases"]),
     ("networking.k8s.io", &["networkpolicies"]),
     ("policy", &["poddisruptionbudgets"]),
     (
@@ -44,18 +49,15 @@ const WORKLOADS: Table = &[
 const READABLE: Table = &[
     (
         "",
-        &[
-            "endpoints",
-            "events",
-            "limitranges",
-            "resourcequotas",
-            "serviceaccounts",
-        ],
+        &["endpoints", "events", "limitranges", "resourcequotas"],
     ),
     ("apps", &["controllerrevisions"]),
     ("discovery.k8s.io", &["endpointslices"]),
     ("events.k8s.io", &["events"]),
 ];
+
+/// What administrators change and everybody reads.
+const GRANTS: Table = &[(RBAC, &["rolebindings", "roles"])];
 
 /// What everybody reads one at a time. The Namespace is the one in which the role is bound.
 const GETTABLE: Table = &[
@@ -90,6 +92,7 @@ pub(crate) fn tenant_roles() -> Vec<Value> {
     let viewer: Vec<Value> = [
         rules(WORKLOADS, READ),
         rules(READABLE, READ),
+        rules(GRANTS, READ),
         rules(GETTABLE, &["get"]),
     ]
     .concat();
@@ -103,7 +106,10 @@ pub(crate) fn tenant_roles() -> Vec<Value> {
             &[("", &["pods/ephemeralcontainers", "pods/resize"])],
             &["get", "patch", "update"],
         ),
-        rules(&[("", &["pods/eviction"])], &["create"]),
+        rules(
+            &[("", &["pods/eviction", "serviceaccounts/token"])],
+            &["create"],
+        ),
         // A WebSocket asks for `get`, and since 1.35 for `create` too.
         rules(
             &[("", &["pods/attach", "pods/exec", "pods/portforward"])],
@@ -113,6 +119,7 @@ pub(crate) fn tenant_roles() -> Vec<Value> {
     .concat();
     let admin = [
         developer.clone(),
+        rules(GRANTS, WRITE),
         rules(&[("", &["namespaces"])], &["delete", "patch", "update"]),
     ]
     .concat();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::ClassList;
 use crate::host_path::HostPathPrefix;
+use crate::identity::ServiceAccounts;
 use crate::ids::IdRules;
 use crate::image::Images;
 use crate::names::{NameError, TenantName, Uid};
@@ -60,6 +61,12 @@ pub struct TenantRules {
     /// Users, groups and SELinux levels.
     #[serde(default, skip_serializing_if = "IdRules::is_unset")]
     pub ids: IdRules,
+    /// What ServiceAccounts may be outside the cluster's own API.
+    #[serde(default, skip_serializing_if = "ServiceAccounts::is_empty")]
+    pub service_accounts: ServiceAccounts,
+    /// ClusterRoles of `spec.roles`, which RoleBindings may name beside the built-in ones.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub cluster_roles: BTreeSet<String>,
 }
 
 /// A Linux capability in the API's canonical form: upper case, without `CAP_`.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::classes::ClassList;
 use crate::host_path::HostPathPrefix;
+use crate::identity::ServiceAccounts;
 use crate::ids::{IdRange, IdRules, McsPair, PodField, SelinuxLevel, UserNamespaces};
 use crate::image::Images;
 use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantName, Uid};
@@ -44,6 +45,8 @@ pub struct Tenant {
     pub device_classes: ClassList,
     /// Which images they may run.
     pub images: Images,
+    /// What its ServiceAccounts may be outside the cluster's own API.
+    pub service_accounts: ServiceAccounts,
     /// Which traffic reaches its pods.
     pub network: Network,
     /// The `spec.limits` of the LimitRange in each namespace.
@@ -84,6 +87,12 @@ impl Tenant {
             allowed_host_paths: self.pod_security.allowed_host_paths.clone(),
             allowed_seccomp_profiles: self.pod_security.allowed_seccomp_profiles.clone(),
             images: self.images.clone(),
+            service_accounts: self.service_accounts.clone(),
+            cluster_roles: self
+                .roles
+                .iter()
+                .map(|role| role.cluster_role.clone())
+                .collect(),
             ids: self.id_rules(),
         }
     }
@@ -313,6 +322,7 @@ mod tests {
             nodes: Nodes::default(),
             priority_classes: ClassList::default(),
             device_classes: ClassList::default(),
+            service_accounts: ServiceAccounts::default(),
             network: Network::default(),
             pod_security: PodSecurity::default(),
             images: Images::default(),

@@ -120,6 +120,7 @@ mod tests {
             nodes: Default::default(),
             priority_classes: Default::default(),
             device_classes: Default::default(),
+            service_accounts: bulkhead_model::ServiceAccounts::default(),
             network: Network::default(),
             pod_security: PodSecurity::default(),
             images: bulkhead_model::Images::default(),

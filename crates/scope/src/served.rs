@@ -5,7 +5,7 @@ use crate::path::Resource;
 use crate::request::Verb;
 
 /// Subresources that tenants may use, and how.
-const SUBRESOURCES: [(&str, &[Verb]); 5] = [
+const SUBRESOURCES: [(&str, &[Verb]); 6] = [
     ("log", &[Verb::Get]),
     ("scale", &[Verb::Get, Verb::Update, Verb::Patch]),
     (
@@ -14,6 +14,7 @@ const SUBRESOURCES: [(&str, &[Verb]); 5] = [
     ),
     ("resize", &[Verb::Get, Verb::Update, Verb::Patch]),
     ("eviction", &[Verb::Create]),
+    ("token", &[Verb::Create]),
 ];
 
 /// Subresources that Kubernetes has and that this gateway does not carry.
@@ -97,9 +98,6 @@ pub(crate) fn check_subresource(resource: &Resource, verb: Verb) -> Result<(), D
             "{STATUS_WRITE}: the subresource `{name}` is written by the platform's own components only"
         )))
         .by(STATUS_WRITE),
-        "token" => about(Denial::forbidden(
-            "the subresource `token` is not open to tenants: its tokens would be taken past the gateway; mount a projected ServiceAccount token in a pod instead",
-        )),
         _ => about(Denial::forbidden(format!(
             "the subresource `{name}` is not open to tenants: expected one of {}",
             SUBRESOURCES.map(|(known, _)| known).join(", ")

@@ -138,8 +138,8 @@ fn reads_stay_inside() {
         ("/api/v1/namespaces/acme-app/pods/x/exec?command=sh&command=-c&stdin=true", "501 [-] the subresource `exec` is not served by this gateway"),
         ("/api/v1/namespaces/acme-app/pods/x/portforward", "501 [-] the subresource `portforward` is not served by this gateway"),
         ("/api/v1/namespaces/acme-app/services/x/proxy", "501 [-] the subresource `proxy` is not served by this gateway"),
-        ("/api/v1/namespaces/acme-app/pods/x/status", "403 [-] the subresource `status` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction"),
-        ("/api/v1/namespaces/acme-app/pods/x/unheard", "403 [-] the subresource `unheard` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction"),
+        ("/api/v1/namespaces/acme-app/pods/x/status", "403 [-] the subresource `status` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction, token"),
+        ("/api/v1/namespaces/acme-app/pods/x/unheard", "403 [-] the subresource `unheard` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction, token"),
     ] {
         assert_eq!(
             told(&ask(&alice(), "GET", target, Body::Empty)),
@@ -159,6 +159,7 @@ fn writes_stay_inside_and_leave_the_platforms_part_alone() {
         ("PUT", "/api/v1/namespaces/acme-app/pods/x", object(), "acme:admin PUT /api/v1/namespaces/acme-app/pods/x"),
         ("PATCH", "/api/v1/namespaces/acme-app/pods/x/resize", patch(), "acme:admin PATCH /api/v1/namespaces/acme-app/pods/x/resize"),
         ("POST", "/api/v1/namespaces/acme-app/pods/x/eviction", object(), "acme:admin POST /api/v1/namespaces/acme-app/pods/x/eviction"),
+        ("POST", "/api/v1/namespaces/acme-app/serviceaccounts/x/token", object(), "acme:admin POST /api/v1/namespaces/acme-app/serviceaccounts/x/token"),
         ("DELETE", "/api/v1/namespaces/acme-app/pods", Body::Empty, "acme:admin DELETE /api/v1/namespaces/acme-app/pods"),
         ("DELETE", "/api/v1/namespaces/acme-app/pods/x?dryRun=All", Body::Empty, "acme:admin DELETE /api/v1/namespaces/acme-app/pods/x?dryRun=All"),
         ("DELETE", "/api/v1/namespaces/acme-app/pods/x?dryRun=All", Body::Object(json!({})), "acme:admin DELETE /api/v1/namespaces/acme-app/pods/x"),
@@ -178,7 +179,7 @@ fn writes_stay_inside_and_leave_the_platforms_part_alone() {
         ("POST", "/api/v1/namespaces/acme-app/bindings", object(), "403 [status-write] status-write: only the scheduler binds pods to nodes"),
         ("POST", "/api/v1/namespaces/acme-app/pods/x/exec", object(), "501 [-] the subresource `exec` is not served by this gateway"),
         ("PUT", "/api/v1/namespaces/acme-app/pods/x/log", object(), "405 [-] the subresource `log` does not take the verb `update`"),
-        ("POST", "/api/v1/namespaces/acme-app/serviceaccounts/x/token", object(), "403 [-] the subresource `token` is not open to tenants: its tokens would be taken past the gateway; mount a projected ServiceAccount token in a pod instead"),
+        ("GET", "/api/v1/namespaces/acme-app/serviceaccounts/x/token", Body::Empty, "405 [-] the subresource `token` does not take the verb `get`"),
         ("POST", "/api/v1/namespaces/acme-app/pods", Body::Object(json!({"metadata": {"namespace": "globex-app"}})), "403 [foreign-namespace] foreign-namespace: `metadata.namespace` of the body is `globex-app`, the request is for the namespace `acme-app`"),
         ("PATCH", "/api/v1/namespaces/acme-app/pods/x", Body::Patch(PatchType::Apply, json!({"metadata": {"namespace": "globex-app"}}), ), "403 [foreign-namespace] foreign-namespace: `metadata.namespace` of the body is `globex-app`, the request is for the namespace `acme-app`"),
         ("PATCH", "/api/v1/namespaces/acme-app/pods/x", Body::Patch(PatchType::Json, json!({})), "400 [-] `patch` takes a patch as body: a list for JSON patches, else an object"),

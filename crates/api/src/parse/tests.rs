@@ -279,6 +279,31 @@ fn wrong_specs_are_refused_with_the_fields_path() {
             json!({"namespaceOptions": {"prefix": "acme"}}),
             "spec.namespaceOptions.prefix",
         ),
+        (json!({"serviceAccounts": []}), "spec.serviceAccounts"),
+        (
+            json!({"serviceAccounts": {"tokenAudiences": ["a b"]}}),
+            "spec.serviceAccounts.tokenAudiences[0]",
+        ),
+        (
+            json!({"serviceAccounts": {"tokenAudiences": ["a", "a"]}}),
+            "spec.serviceAccounts.tokenAudiences[1]",
+        ),
+        (
+            json!({"serviceAccounts": {"tokenAudiences": vec!["x"; 65]}}),
+            "spec.serviceAccounts.tokenAudiences",
+        ),
+        (
+            json!({"serviceAccounts": {"iamRoles": ["arn:aws:iam::1:role/*"]}}),
+            "spec.serviceAccounts.iamRoles[0]",
+        ),
+        (
+            json!({"serviceAccounts": {"certificateSigners": ["kubernetes.io/kube-apiserver-client"]}}),
+            "spec.serviceAccounts.certificateSigners[0]",
+        ),
+        (
+            json!({"serviceAccounts": {"certificateSigners": [1]}}),
+            "spec.serviceAccounts.certificateSigners[0]",
+        ),
         (
             json!({"namespaceOptions": {"prefix": "-"}}),
             "spec.namespaceOptions.prefix",

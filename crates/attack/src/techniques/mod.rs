@@ -12,6 +12,7 @@ mod namespace_creation;
 mod namespace_metadata;
 mod network;
 mod pods;
+mod rights;
 mod services;
 mod status;
 mod synthetic;
@@ -37,6 +38,7 @@ pub fn techniques() -> Vec<Technique> {
         services::techniques(),
         network::techniques(),
         grants::techniques(),
+        rights::techniques(),
         status::techniques(),
         targets::techniques(),
         bodies::techniques(),

@@ -12,6 +12,7 @@ mod isolated;
 mod ledger;
 mod namespaces;
 mod network;
+mod objects;
 mod shards;
 mod status;
 mod system;
@@ -43,6 +44,7 @@ pub fn policies() -> Vec<Value> {
         shards::guard(),
         controller::guard(),
         ledger::guard(),
+        objects::guard(),
     ];
     let bindings: Vec<Value> = guards.iter().map(Guard::binding).collect();
     guards.iter().map(Guard::policy).chain(bindings).collect()

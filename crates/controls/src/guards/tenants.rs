@@ -1,4 +1,4 @@
-//! `foreign-namespace`: whatever rights a tenant's synthetic user is given by mistake, it
+//! `foreign-namespace` and `tenant-extends-api`: whatever rights a tenant's synthetic user is given by mistake, it
 //! changes nothing outside its tenant's namespaces, and nothing without a person behind it.
 
 use super::{CORDONED, Guard, Rule, Validation};
@@ -20,6 +20,11 @@ pub(super) fn guard() -> Guard {
             ),
         ],
         validations: vec![
+            Validation::new(
+                "request.?namespace.orValue('') != '' || (request.resource.group == '' && request.resource.resource == 'namespaces')",
+                "tenant-extends-api: what belongs to the whole cluster is not a tenant's to change; ask the \
+                 platform's administrators",
+            ),
             Validation::new(
                 "variables.ns != null && labels(variables.ns)[?'$TENANT'].orValue('') == variables.tenant",
                 "foreign-namespace: a tenant changes nothing outside its own namespaces",

@@ -18,6 +18,7 @@ pub(crate) mod privilege_escalation;
 pub(crate) mod privileged_container;
 pub(crate) mod probe_host;
 pub(crate) mod runs_as_root;
+pub(crate) mod runtime_annotation;
 pub(crate) mod seccomp_unconfined;
 pub(crate) mod unknown_pod_field;
 pub(crate) mod unmasked_proc;

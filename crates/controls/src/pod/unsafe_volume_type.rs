@@ -37,7 +37,15 @@ const STANDARD: [&str; 2] = ["csi", "image"];
 /// Has a control of its own.
 const HOST_PATH: &str = "hostPath";
 
-const SAFE_PROJECTED: [&str; 4] = ["configMap", "downwardAPI", "secret", "serviceAccountToken"];
+/// The sources of signers have a control of their own.
+const SAFE_PROJECTED: [&str; 6] = [
+    "clusterTrustBundle",
+    "configMap",
+    "downwardAPI",
+    "podCertificate",
+    "secret",
+    "serviceAccountToken",
+];
 
 fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     for volume in pod.volumes() {

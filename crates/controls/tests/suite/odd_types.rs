@@ -106,6 +106,7 @@ fn what_holds_the_fields_must_have_its_type() {
         "/spec/volumes/0/projected",
         "/spec/volumes/0/projected/sources",
         "/spec/volumes/0/projected/sources/0",
+        "/spec/volumes/0/projected/sources/0/serviceAccountToken",
         "/spec/volumes/0/ephemeral",
         "/spec/volumes/0/ephemeral/volumeClaimTemplate",
         "/spec/volumes/0/ephemeral/volumeClaimTemplate/spec",
@@ -140,7 +141,7 @@ fn what_holds_the_fields_must_have_its_type() {
                 "initContainers": [container], "containers": [container],
                 "ephemeralContainers": [container],
                 "volumes": [{
-                    "name": "v", "projected": {"sources": [{}]},
+                    "name": "v", "projected": {"sources": [{"serviceAccountToken": {}}]},
                     "ephemeral": {"volumeClaimTemplate": {"spec": {"dataSourceRef": {}}}},
                 }],
             },

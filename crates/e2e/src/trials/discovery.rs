@@ -230,8 +230,9 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("authentication.k8s.io", "selfsubjectreviews", "a question about oneself, nothing is stored"),
     ("authorization.k8s.io", "selfsubjectaccessreviews", "a question about oneself, nothing is stored"),
     ("authorization.k8s.io", "selfsubjectrulesreviews", "a question about oneself, nothing is stored"),
+    ("coordination.k8s.io", "leases", "says who leads among the tenant's own processes"),
     ("", "configmaps", "plain data, read by the tenant's own pods"),
-    ("", "secrets", "plain data, read by the tenant's own pods; tokens of ServiceAccounts have their tenant's rights"),
+    ("", "secrets", "plain data, read by the tenant's own pods; a guard refuses the types that the control plane fills with tokens"),
     ("", "pods/eviction", "deletes a pod of the tenant's own"),
     ("", "pods/exec", "runs in a container that was judged"),
     ("", "pods/attach", "reaches a container that was judged"),
@@ -253,7 +254,15 @@ fn covered(bed: &Bed) -> anyhow::Result<()> {
     let policies = bed.do_as_admin(&Request::get(
         "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
     ))?;
-    let judged = rights::rules(&webhooks, "/webhooks", "/rules");
+    // What is judged as it was sent is judged in the mutating phase.
+    let mending = bed.do_as_admin(&Request::get(
+        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/bulkhead-mend",
+    ))?;
+    let judged = [
+        rights::rules(&webhooks, "/webhooks", "/rules"),
+        rights::rules(&mending, "/webhooks", "/rules"),
+    ]
+    .concat();
     // Of the guards, those that refuse everybody but the control plane.
     let guards: Vec<&Value> = policies
         .pointer("/items")

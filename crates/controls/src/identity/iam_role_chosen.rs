@@ -1,0 +1,64 @@
+//! A ServiceAccount that names a role of the cloud is that role, as far as its trust policy goes.
+
+use bulkhead_model::FieldPath;
+use bulkhead_model::view::Fields;
+
+use crate::context::{Context, Findings, shown};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::object::Object;
+use crate::profiles::Profiles;
+
+pub(crate) const CONTROL: Control = Control {
+    name: "iam-role-chosen",
+    guide: Section::DirectAccess,
+    severity: Severity::Critical,
+    profiles: Profiles::Every,
+    why: "whoever picks a role of the cloud acts as whoever it was made for, other tenants and nodes among them",
+    remedy: "have the role added to the Tenant's `spec.serviceAccounts.iamRoles`, or remove the annotation",
+    page: include_str!("iam_role_chosen.md"),
+    rule: Rule::Object(check),
+    cel: None,
+    mend: Mend::ByHand,
+};
+
+/// The annotations that choose a role, on ServiceAccounts and pods: EKS, kube2iam and kiam, GKE,
+/// Azure.
+const ROLES: [&str; 5] = [
+    "azure.workload.identity/client-id",
+    "eks.amazonaws.com/role-arn",
+    "iam.amazonaws.com/external-id",
+    "iam.amazonaws.com/role",
+    "iam.gke.io/gcp-service-account",
+];
+
+fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
+    if object.is("", "serviceaccounts") {
+        let path = || FieldPath::of("metadata.annotations");
+        chosen(object.metadata(), path, context, findings);
+    }
+    for pod in object.pods() {
+        let path = || pod.path("metadata.annotations");
+        chosen(pod.metadata(), path, context, findings);
+    }
+}
+
+fn chosen(
+    metadata: Fields<'_>,
+    path: impl Fn() -> FieldPath,
+    context: &Context<'_>,
+    findings: &mut Findings,
+) {
+    let annotations = metadata.at("annotations");
+    for key in ROLES {
+        let Some(role) = annotations.get(key) else {
+            continue;
+        };
+        let listed = &context.rules.service_accounts.iam_roles;
+        if role.as_str().is_none_or(|role| !listed.contains(role)) {
+            findings.add(
+                path().key(key),
+                format!("is {}, which is on no list of the tenant's", shown(role)),
+            );
+        }
+    }
+}
