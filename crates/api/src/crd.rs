@@ -286,8 +286,8 @@ fn pod_security() -> Value {
             },
             "selinuxLevel": {
                 "type": "string",
-                "description": "Who chooses pods' SELinux levels; tenants never do. Runtime: the container runtime, at random. PerTenant: one pair of categories for all pods of the tenant, so that they share volumes. PerPod: a pair for each pod that no other living pod has.",
-                "enum": ["Runtime", "PerTenant", "PerPod"],
+                "description": "Who chooses pods' SELinux levels; tenants never do. Runtime: the container runtime, at random. PerTenant: one pair of categories for all pods of the tenant, so that they share volumes, that no other tenant has.",
+                "enum": ["Runtime", "PerTenant"],
                 "default": "Runtime",
             },
         },

@@ -427,7 +427,6 @@ fn parse_pod_security(spec: Fields<'_>, tier: Tier, errors: &mut Errors) -> PodS
         &[
             ("Runtime", SelinuxChoice::Runtime),
             ("PerTenant", SelinuxChoice::PerTenant),
-            ("PerPod", SelinuxChoice::PerPod),
         ],
         errors,
     );

@@ -82,11 +82,11 @@ fn every_field_is_read() {
         bulkhead_model::NetworkIsolation::Open
     );
     let security = parsed(json!({"podSecurity": {
-        "userNamespaces": "Preferred", "selinuxLevel": "PerPod",
+        "userNamespaces": "Preferred", "selinuxLevel": "PerTenant",
     }}))
     .pod_security;
     assert_eq!(security.user_namespaces, UserNamespaces::Preferred);
-    assert_eq!(security.selinux, SelinuxChoice::PerPod);
+    assert_eq!(security.selinux, SelinuxChoice::PerTenant);
     assert_eq!(acme.limits, [json!({"type": "Pod", "max": {"cpu": "2"}})]);
     assert!(acme.cordoned && acme.deleting);
 }
