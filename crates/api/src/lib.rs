@@ -26,7 +26,7 @@ pub use ledger::{LEDGER_KIND, entry_object, parse_entry};
 pub use limits::default_limits;
 pub use nodes::overlapping_nodes;
 pub use parse::{overlapping, parse_tenant};
-pub use quantity::same_quantity;
+pub use quantity::{percent, same_quantity};
 pub use status::{Condition, ConditionStatus, NamespaceStatus, Ranges, TenantStatus};
 
 /// `apiVersion` of a Tenant.

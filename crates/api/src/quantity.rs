@@ -9,6 +9,13 @@ pub fn same_quantity(a: &Value, b: &Value) -> bool {
     nanos(a).is_some_and(|a| nanos(b) == Some(a))
 }
 
+/// How much one quantity is of another, in whole percent. None: one of them is no quantity, or
+/// the whole is nothing.
+#[must_use]
+pub fn percent(part: &Value, whole: &Value) -> Option<u128> {
+    nanos(part)?.checked_mul(100)?.checked_div(nanos(whole)?)
+}
+
 /// The value in billionths. None: not a quantity, negative, or too large to be meant.
 pub(crate) fn nanos(value: &Value) -> Option<u128> {
     match value {

@@ -63,6 +63,9 @@ pub struct Condition {
 impl Condition {
     /// Everything that the tenant asks for is in place, in each of its namespaces.
     pub const READY: &'static str = "Ready";
+    /// Nothing may be changed in any of its namespaces. Only on a tenant that is cordoned, or
+    /// still is somewhere.
+    pub const CORDONED: &'static str = "Cordoned";
 }
 
 /// Whether a condition holds.

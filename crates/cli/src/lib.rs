@@ -9,6 +9,7 @@ mod reference;
 mod rules;
 mod sandbox;
 mod shell;
+mod tenant;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Command {
     /// A real control plane with Bulkhead in front of it, on this machine.
     #[command(subcommand)]
     Sandbox(sandbox::Command),
+    /// Tenants, for their administrators: list, describe, create, adopt, cordon, delete.
+    Tenant(tenant::Arguments),
     /// Attack a running sandbox, and say what stopped each technique.
     Attack(attack::Arguments),
     /// Judge files: manifests, what Helm and Kustomize make, Dockerfiles.
@@ -59,6 +62,9 @@ pub fn main() -> ExitCode {
         Command::Controller(arguments) => apps::controller(arguments),
         Command::Gateway(arguments) => apps::gateway(arguments),
         Command::Sandbox(command) => sandbox::run(command),
+        Command::Tenant(arguments) => {
+            sandbox::runtime().and_then(|runtime| runtime.block_on(tenant::run(arguments)))
+        }
         Command::Attack(arguments) => {
             sandbox::runtime().and_then(|runtime| runtime.block_on(attack::run(&arguments)))
         }

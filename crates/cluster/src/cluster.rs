@@ -25,6 +25,8 @@ pub struct Cluster {
     resources: Arc<Resources>,
     /// What must stand for a write to be sent; none: nothing must.
     fence: Option<Fence>,
+    /// Called for each write that is sent.
+    counter: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// What must hold for a deletion, and what it takes along.
@@ -56,10 +58,22 @@ impl Cluster {
     /// [`ClusterError::Kubeconfig`] if the file cannot be read, or is refused: plain http,
     /// no verification of the server, a proxy, impersonation.
     pub async fn connect(kubeconfig: &Path) -> Result<Self, ClusterError> {
+        Self::connect_as(kubeconfig, None).await
+    }
+
+    /// [`Self::connect`] by a context other than the current one.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_as(
+        kubeconfig: &Path,
+        context: Option<&str>,
+    ) -> Result<Self, ClusterError> {
         Ok(Self {
-            client: connect::client(kubeconfig).await?,
+            client: connect::client(kubeconfig, context).await?,
             resources: Arc::default(),
             fence: None,
+            counter: None,
         })
     }
 
@@ -68,6 +82,15 @@ impl Cluster {
     pub fn fenced(&self, fence: Fence) -> Self {
         Self {
             fence: Some(fence),
+            ..self.clone()
+        }
+    }
+
+    /// The same cluster; `count` is called for each write that is sent.
+    #[must_use]
+    pub fn counted(&self, count: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            counter: Some(count),
             ..self.clone()
         }
     }
@@ -81,7 +104,12 @@ impl Cluster {
     ) -> Result<Value, Failure> {
         match &self.fence {
             Some(fence) if !fence.stands() => Err(Failure::NotLeading),
-            _ => call(&self.client, method, target, payload).await,
+            _ => {
+                if let Some(count) = &self.counter {
+                    count();
+                }
+                call(&self.client, method, target, payload).await
+            }
         }
     }
 

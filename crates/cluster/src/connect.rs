@@ -7,17 +7,20 @@ use kube::{Client, Config};
 
 use crate::error::{ClusterError, KubeconfigError};
 
-/// A client for the current context of a kubeconfig.
+/// A client for a context of a kubeconfig, the current one if none is named.
 ///
 /// The environment has no say: neither proxies nor debugging overrides are read from it. A
 /// `tokenFile` is read again when it changes, so that tokens can rotate.
-pub(crate) async fn client(kubeconfig: &Path) -> Result<Client, ClusterError> {
+pub(crate) async fn client(
+    kubeconfig: &Path,
+    context: Option<&str>,
+) -> Result<Client, ClusterError> {
     let broken = |source| ClusterError::Kubeconfig {
         path: kubeconfig.to_owned(),
         source,
     };
     install_crypto_provider();
-    let config = config(kubeconfig).await.map_err(broken)?;
+    let config = config(kubeconfig, context).await.map_err(broken)?;
     Client::try_from(config).map_err(|error| broken(KubeconfigError::Client(Box::new(error))))
 }
 
@@ -29,7 +32,7 @@ fn install_crypto_provider() {
     }
 }
 
-async fn config(path: &Path) -> Result<Config, KubeconfigError> {
+async fn config(path: &Path, context: Option<&str>) -> Result<Config, KubeconfigError> {
     let unreadable = |error| KubeconfigError::Read(Box::new(error));
     let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
     let proxied = kubeconfig.clusters.iter().any(|named| {
@@ -38,7 +41,10 @@ async fn config(path: &Path) -> Result<Config, KubeconfigError> {
             .as_ref()
             .is_some_and(|cluster| cluster.proxy_url.is_some())
     });
-    let options = KubeConfigOptions::default();
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(unreadable)?;
@@ -85,7 +91,7 @@ mod tests {
               "contexts":[{{"name":"x","context":{{"cluster":"c","user":"u"}}}}]}}"#
         );
         std::fs::write(&path, text).unwrap();
-        client(&path).await.err().map(|error| error.chain())
+        client(&path, None).await.err().map(|error| error.chain())
     }
 
     #[tokio::test]
@@ -116,8 +122,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_context_is_chosen_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kubeconfig");
+        let text = r#"{"apiVersion":"v1","kind":"Config","current-context":"x",
+            "clusters":[{"name":"c","cluster":{"server":"http://127.0.0.1:1"}},
+                        {"name":"d","cluster":{"server":"https://127.0.0.1:2"}}],
+            "users":[{"name":"u","user":{"token":"t"}}],
+            "contexts":[{"name":"x","context":{"cluster":"c","user":"u"}},
+                        {"name":"y","context":{"cluster":"d","user":"u"}}]}"#;
+        std::fs::write(&path, text).unwrap();
+        assert!(
+            client(&path, None).await.is_err(),
+            "the current one is plain http"
+        );
+        assert!(client(&path, Some("y")).await.is_ok());
+        assert!(client(&path, Some("z")).await.is_err(), "there is none");
+    }
+
+    #[tokio::test]
     async fn a_missing_kubeconfig_is_named() {
-        let text = client(Path::new("/nonexistent/kubeconfig"))
+        let text = client(Path::new("/nonexistent/kubeconfig"), None)
             .await
             .err()
             .unwrap()

@@ -31,7 +31,7 @@ impl Forwarder {
     /// As [`crate::Cluster::connect`].
     pub async fn connect(kubeconfig: &Path) -> Result<Self, ClusterError> {
         Ok(Self {
-            client: connect::client(kubeconfig).await?,
+            client: connect::client(kubeconfig, None).await?,
         })
     }
 

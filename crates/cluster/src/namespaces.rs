@@ -30,6 +30,8 @@ pub struct NamespaceRecord {
     pub rules: Result<Arc<TenantRules>, String>,
     /// The value of [`labels::ISOLATED`].
     pub isolated: Option<String>,
+    /// Whether it carries [`labels::CORDONED`].
+    pub cordoned: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// `status.phase`: `Active` or `Terminating`.
@@ -92,6 +94,7 @@ impl NamespaceRecord {
             tenant,
             tenant_uid,
             isolated: entry("annotations", labels::ISOLATED).map(str::to_owned),
+            cordoned: entry("annotations", labels::CORDONED).is_some(),
             deleting: text("deletionTimestamp").is_some(),
             phase: object
                 .pointer("/status/phase")

@@ -14,6 +14,7 @@ use bulkhead_model::labels;
 use serde_json::Value;
 
 use crate::grants::Grants;
+use crate::metrics::Metrics;
 use crate::namespaces;
 use crate::queue::Queue;
 
@@ -80,6 +81,7 @@ pub(crate) struct Context {
     pub(crate) objects: ObjectCache,
     pub(crate) queue: Queue<Key>,
     pub(crate) grants: Grants,
+    pub(crate) metrics: Metrics,
     /// Shards as they were last seen or applied. Held while shards are written, so that what is
     /// written last was computed last.
     pub(crate) shards: tokio::sync::Mutex<BTreeMap<String, Value>>,
@@ -115,7 +117,7 @@ struct Memory {
 }
 
 impl Context {
-    pub(crate) fn new(cluster: Cluster, caches: Caches) -> Self {
+    pub(crate) fn new(cluster: Cluster, caches: Caches, metrics: Metrics) -> Self {
         Self {
             tenants: caches.tenants,
             namespaces: caches.namespaces,
@@ -123,6 +125,7 @@ impl Context {
             grants: Grants::new(&cluster),
             cluster,
             queue: Queue::new(),
+            metrics,
             shards: tokio::sync::Mutex::default(),
             memory: Mutex::default(),
             start: Start::default(),
@@ -146,7 +149,7 @@ impl Context {
     pub(crate) fn is_start_over(&self) -> bool {
         !self.start.over.load(Ordering::Acquire)
             && self.start.fed.iter().all(|fed| fed.load(Ordering::Acquire))
-            && self.queue.is_idle()
+            && self.queue.len() == 0
             && !self.start.over.swap(true, Ordering::AcqRel)
     }
 

@@ -25,13 +25,16 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::context::{Caches, Context, Key, ReconcileError};
+use crate::metrics::Metrics;
 use crate::queue::Outcome;
 
 mod apply;
 mod context;
 mod decide;
 mod dispatch;
+mod events;
 mod grants;
+mod metrics;
 mod namespaces;
 mod queue;
 mod shards;
@@ -68,18 +71,23 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let caches = Caches::start(&cluster);
     let identity = format!("{}_{}", config.identity, suffix());
     let mut election = Election::new(&cluster, LEASE, identity, config.lease);
+    let metrics = Metrics::new();
     let ready = {
         let caches = caches.clone();
         move || caches.are_ready()
     };
-    let health = bulkhead_serve::serve_health(config.health, ready, std::future::pending());
+    let text = {
+        let (metrics, caches) = (metrics.clone(), caches.clone());
+        move || metrics.text(&caches)
+    };
+    let health = bulkhead_serve::serve_health(config.health, ready, text, std::future::pending());
     let result = tokio::select! {
         () = stop => {
             tracing::info!("stopping");
             Ok(())
         }
         result = health => result.context("cannot serve health probes"),
-        result = lead(&cluster, &caches, &mut election) => result,
+        result = lead(&cluster, &caches, &metrics, &mut election) => result,
     };
     // Whatever ran has been dropped by now, so the next leader need not wait.
     match tokio::time::timeout(config.lease.retry, election.release()).await {
@@ -91,20 +99,28 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
 }
 
 /// Works while this process leads, and stands by while another does.
-async fn lead(cluster: &Cluster, caches: &Caches, election: &mut Election) -> anyhow::Result<()> {
+async fn lead(
+    cluster: &Cluster,
+    caches: &Caches,
+    metrics: &Metrics,
+    election: &mut Election,
+) -> anyhow::Result<()> {
     // Without a complete picture a tenant's namespace looks like nobody's.
     caches.ready().await;
     loop {
         election.lead().await;
         tracing::info!("leading");
+        metrics.note_leading(true);
         // Made anew for each term: nothing that an earlier one remembered is trusted.
         let context = Arc::new(Context::new(
-            cluster.fenced(election.fence()),
+            metrics.count_writes(&cluster.fenced(election.fence())),
             caches.clone(),
+            metrics.clone(),
         ));
         tokio::select! {
             biased;
             why = election.hold() => {
+                metrics.note_leading(false);
                 tracing::warn!(why, "leading no more: nothing is written from here on");
             }
             result = work(&context) => return result,
@@ -173,7 +189,9 @@ async fn worker(context: &Context) {
                 Outcome::Failed
             }
         };
+        context.metrics.note_outcome(&key, outcome);
         context.queue.finish(key, outcome);
+        context.metrics.note_waiting(context.queue.len());
         if context.is_start_over() {
             tracing::info!("all observed: nothing is left to do");
         }

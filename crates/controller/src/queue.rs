@@ -78,10 +78,10 @@ impl<K: Ord + Clone> Queue<K> {
         self.news.notify_one();
     }
 
-    /// Whether no key waits, is worked on, or is to be looked at again.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// How many keys wait, are worked on, or are to be looked at again.
+    pub(crate) fn len(&self) -> usize {
         let state = self.lock();
-        state.queued.is_empty() && state.running.is_empty() && state.delayed.is_empty()
+        state.queued.len() + state.running.len() + state.delayed.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {

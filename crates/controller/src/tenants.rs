@@ -15,6 +15,7 @@ use crate::context::{Context, ReconcileError, ours};
 use crate::decide::plan::{after, plan};
 use crate::decide::standing::{Standing, standing};
 use crate::decide::status::{Known, present, status};
+use crate::events::{News, news, tell};
 use crate::queue::Outcome;
 use crate::{namespaces, shards};
 
@@ -165,7 +166,15 @@ async fn end(context: &Context, record: &TenantRecord) -> Result<Outcome, Reconc
     let mut finalizers = finalizers(record);
     finalizers.retain(|name| name != labels::FINALIZER);
     match set_finalizers(context, record, &finalizers).await {
-        Ok(()) => tracing::info!(tenant = record.name, "gone"),
+        Ok(()) => {
+            tracing::info!(tenant = record.name, "gone");
+            let news = News {
+                warning: false,
+                reason: "Deleted".to_owned(),
+                note: "nothing of it is left: its namespaces are gone, and the gateway acts as no user of it".to_owned(),
+            };
+            tell(context, record, news, &now()).await;
+        }
         Err(ReconcileError::Cluster(error)) if error.is_not_found() => {}
         Err(error) => return Err(error),
     }
@@ -278,8 +287,9 @@ async fn report(
             Standing::Invalid(_) | Standing::Deleting => present(record).ranges,
         },
     };
-    let wanted = status(record, standing, &known, &now());
-    if present(record) == wanted {
+    let now = now();
+    let (before, wanted) = (present(record), status(record, standing, &known, &now));
+    if before == wanted {
         return Ok(());
     }
     let object = json!({
@@ -290,9 +300,13 @@ async fn report(
     });
     match context.cluster.apply_status(&object).await {
         // Gone, or another of its name has come.
-        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
-        other => Ok(other.map(drop)?),
+        Err(error) if error.is_not_found() || error.is_conflict() => return Ok(()),
+        other => drop(other?),
     }
+    for news in news(&before, &wanted) {
+        tell(context, record, news, &now).await;
+    }
+    Ok(())
 }
 
 fn finalizers(record: &TenantRecord) -> Vec<String> {

@@ -3,6 +3,7 @@
 use bulkhead_model::labels::{GROUP, SYSTEM_NAMESPACE, TENANTS_GROUP, USER_EXTRA};
 use serde_json::{Value, json};
 
+use crate::fairness::fairness;
 use crate::forwarder::{SHARDS, shard, shard_name};
 use crate::rights::{role, tenant_roles};
 use crate::{RBAC, RBAC_V1};
@@ -61,6 +62,8 @@ pub fn install() -> Vec<Value> {
         "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-controller"},
         "subjects": [service_account("controller")],
     }));
+    objects.extend(events());
+    objects.extend(fairness());
     let forwarder = service_account("gateway-forwarder");
     objects.extend((0..SHARDS).map(|index| cluster_binding(&shard_name(index), &forwarder)));
     objects
@@ -206,6 +209,26 @@ fn controller() -> Vec<Value> {
                 // Tried without being stored, to see which fields of pods the API server keeps.
                 rule("", &["podtemplates"], &["create"]),
             ],
+        }),
+    ]
+}
+
+/// Events about Tenants stand in `default`, where those of all cluster-scoped objects do.
+fn events() -> [Value; 2] {
+    let metadata = json!({"name": "bulkhead-controller-events", "namespace": "default"});
+    [
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "Role",
+            "metadata": metadata,
+            "rules": [rule("events.k8s.io", &["events"], &["create"])],
+        }),
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-controller-events"},
+            "subjects": [service_account("controller")],
         }),
     ]
 }

@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod drift;
+mod fairness;
 mod forwarder;
 mod install;
 pub mod ledger;

@@ -124,11 +124,19 @@ impl Authority {
     /// # Errors
     /// If the files are not there or hold something else.
     pub fn load(name: AuthorityName, pki: &Path) -> Result<Self, PkiError> {
-        let key = KeyPair::from_pem(&read(&name.key(pki))?).map_err(make(name.file()))?;
-        let certificate = read(&name.certificate(pki))?;
+        Self::from_pem(&read(&name.certificate(pki))?, &read(&name.key(pki))?)
+    }
+
+    /// An authority from its certificate and its key, both PEM.
+    ///
+    /// # Errors
+    /// If they cannot be read, or are of a kind that cannot sign.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, PkiError> {
+        let key = KeyPair::from_pem(key).map_err(make("authority's key"))?;
+        let issuer = Issuer::from_ca_cert_pem(certificate, key);
         Ok(Self {
-            issuer: Issuer::new(authority_params(name), key),
-            certificate,
+            issuer: issuer.map_err(make("authority's certificate"))?,
+            certificate: certificate.to_owned(),
         })
     }
 

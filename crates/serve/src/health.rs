@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::body::{Body, text};
 use crate::connection::{self, Peer, Protocol};
@@ -24,7 +24,21 @@ pub fn probe<B>(request: &Request<B>, ready: impl FnOnce() -> bool) -> Option<Re
     }
 }
 
-/// Serves the probes over plain HTTP until `stop` is ready. Returns at once if it cannot
+/// The answer to a scrape of `/metrics`; none if the request is none. `metrics` makes the text,
+/// as OpenMetrics has it.
+pub fn scrape<B>(request: &Request<B>, metrics: impl FnOnce() -> String) -> Option<Response<Body>> {
+    if request.method() != Method::GET || request.uri().path() != "/metrics" {
+        return None;
+    }
+    let mut response = text(StatusCode::OK, metrics());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Some(response)
+}
+
+/// Serves the probes, and `/metrics`, over plain HTTP until `stop` is ready. Returns at once if it cannot
 /// listen, so await it beside what it speaks for.
 ///
 /// # Errors
@@ -32,6 +46,7 @@ pub fn probe<B>(request: &Request<B>, ready: impl FnOnce() -> bool) -> Option<Re
 pub async fn serve_health(
     address: SocketAddr,
     ready: impl Fn() -> bool + Send + Sync + 'static,
+    metrics: impl Fn() -> String + Send + Sync + 'static,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (listener, _) = listen(address).await?;
@@ -40,9 +55,11 @@ pub async fn serve_health(
         connections: 64,
         ..Limits::default()
     });
-    let ready = Arc::new(ready);
+    let answers = Arc::new((ready, metrics));
     let handler = Arc::new(move |request: Request<hyper::body::Incoming>, _: Peer| {
-        let response = probe(&request, || ready())
+        let (ready, metrics) = answers.as_ref();
+        let response = probe(&request, ready)
+            .or_else(|| scrape(&request, metrics))
             .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "not found\n"));
         std::future::ready(response)
     });

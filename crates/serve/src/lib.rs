@@ -11,7 +11,7 @@ mod tls;
 
 pub use body::{Body, BodyError, BoxError, empty, full, read_body, text};
 pub use connection::Peer;
-pub use health::{probe, serve_health};
+pub use health::{probe, scrape, serve_health};
 pub use logging::{LogFormat, UnknownLogFormat, init_tracing};
 pub use server::{Config, Limits, ServeError, Server};
 pub use tls::{TlsError, TlsFiles};

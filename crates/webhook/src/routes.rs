@@ -4,13 +4,14 @@ use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
 use bulkhead_controls::{Addition, Facts, Unjudged};
 use bulkhead_model::admission::parse_review;
 use bulkhead_model::{AdmissionRequest, Finding, Json, Operation, TenantRules, labels};
-use bulkhead_serve::{Body, BoxError, full, probe, read_body, text};
+use bulkhead_serve::{Body, BoxError, full, probe, read_body, scrape, text};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Denial};
 use crate::facts::look_up;
+use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::tenants;
 
@@ -21,6 +22,7 @@ const MAX_BODY: usize = 8 * 1024 * 1024;
 pub struct Webhook {
     namespaces: Namespaces,
     tenants: TenantCache,
+    metrics: Metrics,
 }
 
 #[derive(Clone, Copy)]
@@ -30,6 +32,16 @@ enum Route {
     Tenants,
 }
 
+impl Route {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Mutate => "/mutate",
+            Self::Validate => "/validate",
+            Self::Tenants => "/tenants",
+        }
+    }
+}
+
 impl Webhook {
     /// A webhook that knows what the caches know, and asks the cluster for namespaces that are
     /// too young for them.
@@ -37,6 +49,7 @@ impl Webhook {
         Self {
             namespaces: Namespaces::new(namespaces, Some(cluster)),
             tenants,
+            metrics: Metrics::new(),
         }
     }
 
@@ -47,6 +60,7 @@ impl Webhook {
         Self {
             namespaces: Namespaces::new(NamespaceCache::fixed(namespaces), None),
             tenants: TenantCache::fixed(tenants),
+            metrics: Metrics::new(),
         }
     }
 
@@ -64,6 +78,9 @@ impl Webhook {
         B::Error: Into<BoxError>,
     {
         if let Some(response) = probe(&request, || self.is_ready()) {
+            return response;
+        }
+        if let Some(response) = scrape(&request, || self.metrics.text()) {
             return response;
         }
         let route = match request.uri().path() {
@@ -101,6 +118,7 @@ impl Webhook {
             }
         };
         let answer = self.answer(route, &mut review).await;
+        self.metrics.note(route.path(), &answer);
         if let Answer::Denied(denial) = &answer {
             tracing::info!(
                 namespace = ?review.namespace.as_deref().unwrap_or_default(),

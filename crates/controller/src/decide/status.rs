@@ -45,29 +45,86 @@ pub(crate) fn status(
             )
         })
         .collect();
-    let (status, reason, message) = ready(standing, known, &namespaces);
+    let said: Vec<Said> = [
+        Some(ready(standing, known, &namespaces)),
+        cordoned(standing, known),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let before = present(record);
-    let last_transition_time = before
-        .conditions
-        .iter()
-        .find(|condition| condition.kind == Condition::READY && condition.status == status)
-        .map_or_else(
-            || now.to_owned(),
-            |condition| condition.last_transition_time.clone(),
-        );
+    let conditions = said.into_iter().map(|said| {
+        let mut earlier = before.conditions.iter();
+        let same = earlier.find(|it| it.kind == said.kind && it.status == said.status);
+        Condition {
+            kind: said.kind.to_owned(),
+            status: said.status,
+            reason: said.reason.to_owned(),
+            message: said.message,
+            last_transition_time: same
+                .map_or(now, |condition| &condition.last_transition_time)
+                .to_owned(),
+            observed_generation: record.generation,
+        }
+    });
     TenantStatus {
         observed_generation: record.generation,
-        conditions: vec![Condition {
-            kind: Condition::READY.to_owned(),
-            status,
-            reason: reason.to_owned(),
-            message,
-            last_transition_time,
-            observed_generation: record.generation,
-        }],
+        conditions: conditions.collect(),
         namespaces,
         ranges: known.ranges.clone(),
     }
+}
+
+/// What a condition says.
+struct Said {
+    kind: &'static str,
+    status: ConditionStatus,
+    reason: &'static str,
+    message: String,
+}
+
+/// Whether the cordon holds in every namespace. Until then ServiceAccounts may still write
+/// somewhere: the guard goes by each namespace's annotation.
+fn cordoned(standing: &Standing, known: &Known<'_>) -> Option<Said> {
+    let (Standing::Good(tenant) | Standing::Conflict(tenant, _)) = standing else {
+        return None;
+    };
+    let with = |cordoned: bool| -> Vec<String> {
+        let staying = known.namespaces.iter().filter(|namespace| {
+            !namespace.deleting
+                && namespace.belongs_to(&tenant.name, &tenant.uid)
+                && namespace.cordoned == cordoned
+        });
+        staying
+            .map(|namespace| namespace.name.to_string())
+            .collect()
+    };
+    let open = with(false);
+    let closed = with(true);
+    let (status, reason, message) = match (tenant.cordoned, open.is_empty(), closed.is_empty()) {
+        (false, _, true) => return None,
+        (true, true, _) => (
+            ConditionStatus::True,
+            "Cordoned",
+            "nothing may be changed in any namespace".to_owned(),
+        ),
+        (true, false, _) => (
+            ConditionStatus::False,
+            "Cordoning",
+            format!("not yet cordoned: {}", names(&open)),
+        ),
+        (false, _, false) => (
+            ConditionStatus::True,
+            "Uncordoning",
+            format!("still cordoned: {}", names(&closed)),
+        ),
+    };
+    Some(Said {
+        kind: Condition::CORDONED,
+        status,
+        reason,
+        message,
+    })
 }
 
 /// The status that a tenant has. One that cannot be read counts as none and is written anew.
@@ -76,11 +133,7 @@ pub(crate) fn present(record: &TenantRecord) -> TenantStatus {
     serde_json::from_value(status).unwrap_or_default()
 }
 
-fn ready(
-    standing: &Standing,
-    known: &Known<'_>,
-    namespaces: &[NamespaceStatus],
-) -> (ConditionStatus, &'static str, String) {
+fn ready(standing: &Standing, known: &Known<'_>, namespaces: &[NamespaceStatus]) -> Said {
     use ConditionStatus::{False, True};
     // A namespace on its way out owes nobody anything.
     let staying = |test: fn(&NamespaceStatus) -> bool| -> Vec<String> {
@@ -91,7 +144,7 @@ fn ready(
     };
     let closed = staying(|namespace| !namespace.isolated);
     let incomplete = staying(|namespace| !namespace.message.is_empty());
-    match standing {
+    let (status, reason, message) = match standing {
         Standing::Invalid(errors) => (False, "InvalidSpec", fields(errors)),
         Standing::Conflict(_, error) => (False, "PrefixConflict", error.to_string()),
         Standing::Deleting => {
@@ -130,6 +183,12 @@ fn ready(
                 format!("{} isolated{cordoned}", count(namespaces.len())),
             )
         }
+    };
+    Said {
+        kind: Condition::READY,
+        status,
+        reason,
+        message,
     }
 }
 

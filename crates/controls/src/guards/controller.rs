@@ -17,7 +17,8 @@ pub(super) fn guard() -> Guard {
         validations: vec![Validation::new(
             // Of what is cluster-scoped, its role names each object. What it once put into a
             // namespace that is no tenant's any more it takes away again.
-            "variables.ns == null || request.?namespace.orValue('') == '$SYSTEM' || '$TENANT' in labels(variables.ns)
+            // Events about what is cluster-scoped stand in `default`.
+            "variables.ns == null || (request.resource.group == 'events.k8s.io' && request.?namespace.orValue('') == 'default') || request.?namespace.orValue('') == '$SYSTEM' || '$TENANT' in labels(variables.ns)
              || (request.operation == 'DELETE' && oldObject != null && '$TENANT' in labels(oldObject))",
             "foreign-namespace: Bulkhead's controller changes tenants' namespaces and its own alone",
         )],

@@ -4,9 +4,11 @@ mod attacks;
 mod bad_input;
 mod denials;
 mod discovery;
+mod faults;
 mod guests;
 mod ids;
 mod leaders;
+mod life;
 mod networks;
 mod outages;
 mod restart;
@@ -48,7 +50,13 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
 
 /// Trials that stop processes or take configurations away. One at a time.
 pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
-    let tables = [outages::TRIALS, restart::TRIALS, leaders::TRIALS];
+    let tables = [
+        outages::TRIALS,
+        restart::TRIALS,
+        leaders::TRIALS,
+        life::TRIALS,
+        faults::TRIALS,
+    ];
     tables
         .into_iter()
         .flatten()

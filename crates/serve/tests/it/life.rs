@@ -175,6 +175,7 @@ async fn probes_have_a_server_of_their_own() {
     let serving = tokio::spawn(serve_health(
         address,
         move || seen.load(Ordering::Relaxed),
+        || "counted_total 1\n".to_owned(),
         async {
             let _ = stopped.await;
         },
@@ -196,6 +197,7 @@ async fn probes_have_a_server_of_their_own() {
     assert_eq!(get("/readyz").await, "503");
     ready.store(true, Ordering::Relaxed);
     assert_eq!(get("/readyz").await, "200");
+    assert_eq!(get("/metrics").await, "200");
     assert_eq!(get("/").await, "404");
     drop(stop);
     serving.await.unwrap().unwrap();
