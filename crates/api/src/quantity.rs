@@ -83,6 +83,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn shares_are_whole_percents() {
+        for (part, whole, expected) in [
+            ("1500m", "2", Some(75)),
+            ("0", "10", Some(0)),
+            ("3Gi", "2Gi", Some(150)),
+            ("1", "0", None),
+            ("x", "1", None),
+        ] {
+            assert_eq!(
+                percent(&json!(part), &json!(whole)),
+                expected,
+                "{part}/{whole}"
+            );
+        }
+    }
+
+    #[test]
     fn spellings_of_one_quantity_are_equal() {
         for (a, b) in [
             (json!("1"), json!(1)),

@@ -4,6 +4,7 @@ mod attacks;
 mod bad_input;
 mod denials;
 mod discovery;
+mod fairness;
 mod faults;
 mod guests;
 mod ids;
@@ -56,6 +57,7 @@ pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         leaders::TRIALS,
         life::TRIALS,
         faults::TRIALS,
+        fairness::TRIALS,
     ];
     tables
         .into_iter()
