@@ -94,6 +94,10 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>> {
         files.insert(format!("docs/controls/{name}"), text);
     }
     files.insert("docs/cli.md".into(), bulkhead_cli::reference());
+    files.insert(
+        "docs/tenant.md".into(),
+        crate::tenant_doc::markdown(&bulkhead_api::crds())?,
+    );
     files.insert("crates/protobuf/src/table.json".into(), from_go(root, &[])?);
     files.insert(
         "crates/protobuf/tests/fixtures.jsonl".into(),

@@ -4,6 +4,7 @@ mod bench_admission;
 mod bench_check;
 mod generate;
 mod steps;
+mod tenant_doc;
 
 use std::process::ExitCode;
 
