@@ -82,6 +82,16 @@ fn put(root: &mut Value, pointer: &str, value: Value) {
     *here = value;
 }
 
+/// The good pod with these values in these places. The API server refuses some fields without
+/// others, in its own words and before a template is judged.
+fn good_but(values: &[(&str, Value)]) -> Value {
+    let mut pod = good_pod();
+    for (at, value) in values {
+        put(&mut pod, at, value.clone());
+    }
+    pod
+}
+
 /// The specs of evil pods, each with the control that must refuse it.
 #[must_use]
 pub fn evil_pods() -> Vec<(&'static str, Value)> {
@@ -94,8 +104,10 @@ pub fn evil_pods() -> Vec<(&'static str, Value)> {
 /// Evil ephemeral containers of this name, each with the control that must refuse it.
 #[must_use]
 pub fn evil_containers(name: &str) -> Vec<(&'static str, Value)> {
-    // Ephemeral containers cannot have ports at all.
-    let able = EVILS.iter().filter(|evil| evil.control != "host-port");
+    // Ephemeral containers cannot have ports, probes and handlers at all.
+    let able = EVILS
+        .iter()
+        .filter(|evil| !matches!(evil.control, "host-port" | "probe-host"));
     able.filter_map(|evil| Some((evil.control, evil.container(name)?)))
         .collect()
 }
@@ -135,6 +147,19 @@ pub(super) const EVILS: &[Evil] = &[
     Evil { control: "missing-runtime-class", variant: "", does: "picks a runtime that was not granted", at: "/runtimeClassName", value: || json!("attack-runtime") },
     Evil { control: "drain-blocked", variant: "", does: "takes a day to end", at: "/terminationGracePeriodSeconds", value: || json!(86400) },
     Evil { control: "device-class-unlisted", variant: "", does: "asks for a device by the name of its class", at: "/containers/0/resources", value: || json!({"limits": {"cpu": "10m", "memory": "16Mi", "deviceclass.resource.kubernetes.io/gpu.example": 1}, "requests": {"cpu": "10m", "memory": "16Mi", "deviceclass.resource.kubernetes.io/gpu.example": 1}}) },
+    Evil { control: "host-process", variant: "", does: "is a process of its Windows node", at: "", value: || good_but(&[("/hostNetwork", json!(true)), ("/containers/0/securityContext/windowsOptions", json!({"hostProcess": true}))]) },
+    Evil { control: "host-process", variant: "pod", does: "is a process of its Windows node by the pod's own field", at: "", value: || good_but(&[("/hostNetwork", json!(true)), ("/securityContext/windowsOptions", json!({"hostProcess": true}))]) },
+    Evil { control: "unmasked-proc", variant: "", does: "takes the covers off `/proc`", at: "", value: || good_but(&[("/hostUsers", json!(false)), ("/containers/0/securityContext/procMount", json!("Unmasked"))]) },
+    Evil { control: "unmasked-proc", variant: "init", does: "takes the covers off `/proc` before it starts", at: "", value: || good_but(&[("/hostUsers", json!(false)), ("/initContainers", json!([{"name": "init", "image": "registry.example/app:1", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "procMount": "Unmasked"}}]))]) },
+    Evil { control: "unsafe-sysctl", variant: "", does: "names a program for its node to run as root", at: "/securityContext/sysctls", value: || json!([{"name": "kernel.core_pattern", "value": "|/bin/sh"}]) },
+    Evil { control: "unsafe-sysctl", variant: "slash", does: "spells a safe sysctl with slashes", at: "/securityContext/sysctls", value: || json!([{"name": "net/ipv4/tcp_syncookies", "value": "0"}]) },
+    Evil { control: "apparmor-unconfined", variant: "", does: "switches AppArmor off", at: "/containers/0/securityContext/appArmorProfile", value: || json!({"type": "Unconfined"}) },
+    Evil { control: "apparmor-unconfined", variant: "local", does: "names an AppArmor profile of the node", at: "/securityContext/appArmorProfile", value: || json!({"type": "Localhost", "localhostProfile": "mine"}) },
+    Evil { control: "probe-host", variant: "", does: "has the kubelet ask the metadata service", at: "/containers/0/livenessProbe", value: || json!({"httpGet": {"host": "169.254.169.254", "port": 80}}) },
+    Evil { control: "probe-host", variant: "handler", does: "has the kubelet call a port of its node once it starts", at: "/containers/0/lifecycle", value: || json!({"postStart": {"httpGet": {"host": "127.0.0.1", "port": 10255}}}) },
+    Evil { control: "untrusted-registry", variant: "", does: "runs an image that others have brought to the node", at: "/containers/0/imagePullPolicy", value: || json!("Never") },
+    Evil { control: "untrusted-registry", variant: "volume", does: "mounts an image that others have brought to the node", at: "/volumes", value: || json!([{"name": "v", "image": {"reference": "registry.example/globex:1", "pullPolicy": "Never"}}]) },
+    Evil { control: "host-path-volume", variant: "path", does: "mounts the node's Secrets by a path with an empty segment", at: "/volumes", value: || json!([{"name": "v", "hostPath": {"path": "/var//lib/kubelet", "type": "Directory"}}]) },
 ];
 
 #[cfg(test)]

@@ -160,8 +160,8 @@ fn other_containers(evil: &'static Evil) -> Vec<Technique> {
             let technique = Technique::new(name, Family::Pods, Theorem::T2, does, plan);
             all.push(technique.stopped_by(expected.clone()));
         }
-        // Ephemeral containers cannot have ports at all.
-        if evil.control == "host-port" {
+        // Ephemeral containers cannot have ports, probes and handlers at all.
+        if matches!(evil.control, "host-port" | "probe-host") {
             continue;
         }
         let name = dashed(&["pod", evil.control, evil.variant, "ephemeral", way]);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::admission::{admit, carrier, create, names, strict};
 use crate::yaml::Manifest;
 
-fn corpus(name: &str) -> Option<PathBuf> {
+pub fn corpus(name: &str) -> Option<PathBuf> {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
     let path = corpora.join(name);
     if path.is_dir() {
@@ -25,7 +25,7 @@ fn corpus(name: &str) -> Option<PathBuf> {
 }
 
 /// Every document of every YAML file below a directory, with the file's path from there.
-fn files(directory: &Path) -> Vec<(String, Value)> {
+pub fn files(directory: &Path) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(next) = directories.pop() {
@@ -106,7 +106,7 @@ const STRICTER: [(&str, &str); 3] = [
 const LATER: [&str; 1] = ["v1.37/pass/sysctls1.yaml"];
 
 /// `LEVEL/VERSION/VERDICT/NAME.yaml` in parts.
-fn parts(file: &str) -> [&str; 4] {
+pub fn parts(file: &str) -> [&str; 4] {
     let parts: Vec<&str> = file.trim_end_matches(".yaml").split('/').collect();
     parts.try_into().expect("level, version, verdict, name")
 }

@@ -14,5 +14,7 @@ mod pages;
 mod placement;
 mod properties;
 mod registry;
+mod some_pods;
+mod standards;
 mod texts;
 mod yaml;
