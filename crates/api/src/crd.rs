@@ -138,6 +138,11 @@ fn spec() -> Value {
             "serviceAccounts": crate::identity::schema(),
             "network": crate::network::schema(),
             "images": images(),
+            "services": crate::exposure::services_schema(),
+            "hostnames": crate::exposure::hostnames_schema(),
+            "ingressClasses": class_list_schema("IngressClasses that Ingresses may name. Without a list, any.", DefaultClass::Never),
+            "gatewayClasses": class_list_schema("GatewayClasses of which the tenant may have Gateways of its own. Without a list, none.", DefaultClass::Never),
+            "storageClasses": class_list_schema("StorageClasses and VolumeAttributesClasses that claims may name. Without a list, any.", DefaultClass::Never),
             "resources": resources(),
             "cordoned": {
                 "type": "boolean",

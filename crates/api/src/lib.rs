@@ -8,6 +8,7 @@
 mod classes;
 mod crd;
 mod error;
+mod exposure;
 mod identity;
 mod ledger;
 mod limits;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::Fields;
 use crate::classes::{DefaultClass, parse_class_list};
 use crate::error::{Errors, FieldError};
+use crate::exposure::parse_exposure;
 use crate::limits::{default_limits, parse_limits};
 use crate::network::parse_network;
 use crate::nodes::parse_nodes;
@@ -57,7 +58,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         errors.add(path.clone(), "missing");
     }
     let spec = object(root.get("spec"), &path, &mut errors);
-    const FIELDS: [&str; 13] = [
+    const FIELDS: [&str; 18] = [
         "tier",
         "members",
         "roles",
@@ -69,6 +70,11 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
         "images",
         "serviceAccounts",
         "network",
+        "services",
+        "hostnames",
+        "ingressClasses",
+        "gatewayClasses",
+        "storageClasses",
         "resources",
         "cordoned",
     ];
@@ -87,6 +93,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
     let images = parse_images(spec, &mut errors);
     let service_accounts = crate::identity::parse(spec, &mut errors);
     let network = parse_network(spec, &mut errors);
+    let exposure = parse_exposure(spec, &mut errors);
     let limits = parse_resources(spec, &mut errors);
     let cordoned = match spec.get("cordoned") {
         None => false,
@@ -116,6 +123,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
             images,
             service_accounts,
             network,
+            exposure,
             limits,
             cordoned,
             granted: Granted::default(),

@@ -350,6 +350,48 @@ impl Cluster {
         self.resource(&reference.kind).await?.object_path(reference)
     }
 
+    /// The kind that is served under this group and plural name, in whichever version; none if
+    /// there is none now.
+    ///
+    /// # Errors
+    /// [`ClusterError::Discover`].
+    pub async fn served(&self, group: &str, plural: &str) -> Result<Option<Kind>, ClusterError> {
+        let ask = async |path: String| match call(&self.client, Method::GET, &path, Payload::None)
+            .await
+        {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Failure::Status { code: 404, .. }) => Ok(None),
+            Err(source) => Err(ClusterError::Discover {
+                api_version: group.to_owned(),
+                source,
+            }),
+        };
+        let Some(found) = ask(format!("/apis/{group}")).await? else {
+            return Ok(None);
+        };
+        let versions = found.get("versions").and_then(Value::as_array);
+        for version in versions.into_iter().flatten() {
+            let Some(version) = version.get("groupVersion").and_then(Value::as_str) else {
+                continue;
+            };
+            let Some(list) = ask(format!("/apis/{version}")).await? else {
+                continue;
+            };
+            self.resources.learn(version, &list);
+            let mut resources = list
+                .get("resources")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            let resource =
+                resources.find(|it| it.get("name").and_then(Value::as_str) == Some(plural));
+            if let Some(kind) = resource.and_then(|it| it.get("kind")?.as_str()) {
+                return Ok(Some(Kind::new(version, kind)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The resource of a kind: from the built-in table, else from live discovery, once.
     pub(crate) async fn resource(&self, kind: &Kind) -> Result<Resource, ClusterError> {
         if let Some(resource) = self.resources.known(kind) {

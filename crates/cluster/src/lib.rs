@@ -10,6 +10,7 @@ mod cluster;
 mod connect;
 mod error;
 mod forward;
+mod hostnames;
 mod lease;
 mod ledger;
 mod namespaces;

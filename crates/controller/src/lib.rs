@@ -34,6 +34,7 @@ mod decide;
 mod dispatch;
 mod events;
 mod grants;
+mod hostnames;
 mod metrics;
 mod namespaces;
 mod queue;
@@ -151,6 +152,7 @@ async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
             dispatch::shards(context).boxed(),
         ),
         ("by the clock", dispatch::resync(context).boxed()),
+        ("of hostnames", hostnames::collect(context).boxed()),
     ];
     let (names, feeds): (Vec<&str>, Vec<BoxFuture<'_, ()>>) = feeds.into_iter().unzip();
     let ended = tokio::select! {

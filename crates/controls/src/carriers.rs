@@ -13,7 +13,7 @@ use crate::service::Service;
 pub struct Carrier {
     /// API group, empty for the core.
     pub group: &'static str,
-    /// API version: the API server converts others for us.
+    /// API version: the API server converts others for us. `*` for any.
     pub version: &'static str,
     /// Kind.
     pub kind: &'static str,
@@ -144,7 +144,37 @@ pub static CARRIERS: &[Carrier] = &[
     device_templates("v1"),
     device_templates("v1beta2"),
     device_templates("v1beta1"),
+    grouped(
+        "networking.k8s.io",
+        "Ingress",
+        "ingresses",
+        &[Holds::Object],
+    ),
+    gateway("BackendTLSPolicy", "backendtlspolicies"),
+    gateway("Gateway", "gateways"),
+    gateway("GRPCRoute", "grpcroutes"),
+    gateway("HTTPRoute", "httproutes"),
+    gateway("ListenerSet", "listenersets"),
+    gateway("ReferenceGrant", "referencegrants"),
+    gateway("TCPRoute", "tcproutes"),
+    gateway("TLSRoute", "tlsroutes"),
+    gateway("UDPRoute", "udproutes"),
 ];
+
+/// A version that stands for all: of kinds whose versions come and go and look alike to the rules.
+pub(crate) const ANY_VERSION: &str = "*";
+
+const fn gateway(kind: &'static str, resource: &'static str) -> Carrier {
+    Carrier {
+        version: ANY_VERSION,
+        ..grouped(
+            "gateway.networking.k8s.io",
+            kind,
+            resource,
+            &[Holds::Object],
+        )
+    }
+}
 
 const fn core(kind: &'static str, resource: &'static str, holds: &'static [Holds]) -> Carrier {
     grouped("", kind, resource, holds)
@@ -198,16 +228,20 @@ pub(crate) fn of(request: &AdmissionRequest<'_>) -> Option<&'static Carrier> {
     CARRIERS.iter().find(|carrier| {
         carrier.serves(&request.resource, request.sub_resource.as_deref())
             && carrier.kind_group() == request.kind.group
-            && carrier.version == request.kind.version
+            && carrier.is_version(&request.kind.version)
             && carrier.kind == request.kind.kind
     })
 }
 
 impl Carrier {
+    fn is_version(&self, version: &str) -> bool {
+        self.version == ANY_VERSION || self.version == version
+    }
+
     fn serves(&self, resource: &Gvr, subresource: Option<&str>) -> bool {
         self.resource == resource.resource
             && self.group == resource.group
-            && self.version == resource.version
+            && self.is_version(&resource.version)
             && match (subresource.filter(|sub| !sub.is_empty()), self.only) {
                 (None, only) => only.is_none(),
                 (Some(sub), None) => self.subresources.contains(&sub),

@@ -47,5 +47,6 @@ pub use registry::{REGISTRY, by_name};
 pub use webhooks::{Endpoint, WebhookClient, webhook_configurations};
 
 pub use claim::Claim;
+pub use network::hostname_taken::{NAMED, hostnames};
 pub use object::Object;
 pub use service::Service;

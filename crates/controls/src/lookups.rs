@@ -31,6 +31,7 @@ pub enum Lookup {
 pub static LOOKUPS: &[Lookup] = &[
     Lookup::Object(network::wanted),
     Lookup::Object(rbac_beyond_tenant::wants),
+    Lookup::Object(network::cross_namespace_reference::wanted),
 ];
 
 /// What the rules want to see for this request and `facts` do not answer yet. Call it again with the

@@ -38,6 +38,12 @@ impl<'a> Object<'a> {
                 .is_some_and(|only| only.subresource == subresource)
     }
 
+    /// Its API group, empty for the core.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        self.carrier.group
+    }
+
     /// Every pod in it: itself, or the template of those that it makes.
     pub fn pods(self) -> impl Iterator<Item = Pod<'a>> {
         self.carrier.pods(self.value)

@@ -1,8 +1,10 @@
 //! The table of controls, in the guide's order and by name within a section. A new control is a
 //! rule file, a page, and a line here.
 
-use crate::boundary::{foreign_namespace, status_write, tenant_label_change};
-use crate::claim::volume_preclaimed;
+use crate::boundary::{
+    foreign_namespace, namespace_shadows_domain, status_write, tenant_label_change,
+};
+use crate::claim::{storage_class_unlisted, volume_preclaimed};
 use crate::classes::{
     device_admin_access, device_class_unlisted, missing_runtime_class, priority_class_unlisted,
 };
@@ -17,7 +19,10 @@ use crate::ids::{
     host_user_namespace, id_outside_tenant_range, missing_fs_group, selinux_label_chosen,
     selinux_label_shared,
 };
-use crate::network::{metadata_reachable, open, policy_widened};
+use crate::network::{
+    cross_namespace_reference, foreign_endpoint, hostname_taken, ingress_class_unlisted,
+    metadata_reachable, open, policy_widened,
+};
 use crate::placement::{
     cross_namespace_affinity, drain_blocked, foreign_toleration, missing_node_selector,
     node_name_set, shared_node,
@@ -29,7 +34,7 @@ use crate::pod::{
     unknown_pod_field, unmasked_proc, unsafe_sysctl, unsafe_volume_type, untrusted_registry,
     writable_host_path,
 };
-use crate::service::external_ip;
+use crate::service::{external_ip, load_balancer_annotation};
 
 /// Every control.
 pub static REGISTRY: &[Control] = &[
@@ -43,8 +48,10 @@ pub static REGISTRY: &[Control] = &[
     impersonation_unconstrained::CONTROL,
     legacy_token_secret::CONTROL,
     token_audience_chosen::CONTROL,
+    cross_namespace_reference::CONTROL,
     foreign_namespace::CONTROL,
     foreign_owner_reference::CONTROL,
+    namespace_shadows_domain::CONTROL,
     rbac_beyond_tenant::CONTROL,
     tenant_extends_api::CONTROL,
     tenant_label_change::CONTROL,
@@ -59,6 +66,7 @@ pub static REGISTRY: &[Control] = &[
     missing_fs_group::CONTROL,
     runs_as_root::CONTROL,
     host_path_volume::CONTROL,
+    storage_class_unlisted::CONTROL,
     volume_preclaimed::CONTROL,
     writable_host_path::CONTROL,
     host_network::CONTROL,
@@ -67,6 +75,10 @@ pub static REGISTRY: &[Control] = &[
     policy_widened::CONTROL,
     open::CONTROL,
     probe_host::CONTROL,
+    foreign_endpoint::CONTROL,
+    hostname_taken::CONTROL,
+    ingress_class_unlisted::CONTROL,
+    load_balancer_annotation::CONTROL,
     external_ip::CONTROL,
     status_write::CONTROL,
     seccomp_unconfined::CONTROL,

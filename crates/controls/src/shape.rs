@@ -17,11 +17,16 @@ use Shape::{Anything, List, Object};
 static MAP: Shape = Object(&[]);
 static VALUES: Shape = List(&Anything);
 static METADATA: Shape = Object(&[("annotations", &MAP)]);
+/// Lists that rules over objects read, wherever a kind has them.
 static OBJECT: Shape = Object(&[
     ("metadata", &METADATA),
     (
         "spec",
         &Object(&[
+            ("rules", &List(&MAP)),
+            ("tls", &List(&Object(&[("hosts", &VALUES)]))),
+            ("hostnames", &VALUES),
+            ("listeners", &List(&MAP)),
             ("devices", &DEVICES),
             ("spec", &Object(&[("devices", &DEVICES)])),
         ]),

@@ -82,6 +82,8 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         "matchConditions",
         json!([changes(), foreign(), administrators()]),
     );
+    // Names are taken from the ledger, by requests that are meant.
+    set(&mut judge, "sideEffects", json!("NoneOnDryRun"));
     let tenants = json!([{
         "apiGroups": [labels::GROUP], "apiVersions": ["*"], "resources": ["tenants"],
         "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
@@ -209,7 +211,7 @@ fn judging_rules() -> Value {
     }
     groups
         .into_iter()
-        .map(|(group, carriers)| {
+        .map(|((group, version), carriers)| {
             let resources = carriers.into_iter().flat_map(|carrier| {
                 let subresources = carrier.subresources.iter();
                 [carrier.resource.to_owned()]
@@ -217,7 +219,7 @@ fn judging_rules() -> Value {
                     .chain(subresources.map(|sub| format!("{}/{sub}", carrier.resource)))
                     .collect::<Vec<_>>()
             });
-            rule(group, resources, &["CREATE", "UPDATE"])
+            rule((group, version), resources, &["CREATE", "UPDATE"])
         })
         .collect()
 }

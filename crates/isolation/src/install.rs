@@ -172,6 +172,19 @@ fn controller() -> Vec<Value> {
                 ),
                 rule("", &["limitranges"], KEEP),
                 rule("networking.k8s.io", &["networkpolicies"], KEEP),
+                // Whether the names that tenants claimed are in use.
+                rule("networking.k8s.io", &["ingresses"], &["list"]),
+                rule(
+                    "gateway.networking.k8s.io",
+                    &[
+                        "gateways",
+                        "grpcroutes",
+                        "httproutes",
+                        "listenersets",
+                        "tlsroutes",
+                    ],
+                    &["list"],
+                ),
                 rule(RBAC, &["rolebindings"], KEEP),
                 named(rule(RBAC, &["clusterroles"], &["bind"]), &bound),
                 named(

@@ -37,7 +37,20 @@ const WORKLOADS: Table = &[
     ("autoscaling", &["horizontalpodautoscalers"]),
     ("batch", &["cronjobs", "jobs"]),
     ("coordination.k8s.io", &["leases"]),
-    ("networking.k8s.io", &["networkpolicies"]),
+    ("networking.k8s.io", &["ingresses", "networkpolicies"]),
+    (
+        "gateway.networking.k8s.io",
+        &[
+            "gateways",
+            "grpcroutes",
+            "httproutes",
+            "listenersets",
+            "referencegrants",
+            "tcproutes",
+            "tlsroutes",
+            "udproutes",
+        ],
+    ),
     ("policy", &["poddisruptionbudgets"]),
     (
         "resource.k8s.io",

@@ -27,6 +27,7 @@ fn tenant(name: &str) -> Tenant {
         network: Network::default(),
         pod_security: PodSecurity::default(),
         images: bulkhead_model::Images::default(),
+        exposure: Default::default(),
         limits: bulkhead_api::default_limits(),
         cordoned: false,
         granted: bulkhead_model::Granted {

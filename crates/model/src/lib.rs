@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod classes;
+pub mod exposure;
 pub mod finding;
 pub mod host_path;
 pub mod identity;
@@ -24,6 +25,7 @@ pub mod view;
 
 pub use admission::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
 pub use classes::{ClassList, ClassPattern, PatternError};
+pub use exposure::{Exposure, Hostnames, Services};
 pub use finding::{FieldPath, Finding, Segment};
 pub use host_path::HostPathPrefix;
 pub use identity::ServiceAccounts;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::classes::ClassList;
+use crate::exposure::Exposure;
 use crate::host_path::HostPathPrefix;
 use crate::identity::ServiceAccounts;
 use crate::ids::IdRules;
@@ -46,6 +47,9 @@ pub struct TenantRules {
     /// RuntimeClasses that pods may name, or must.
     #[serde(default, skip_serializing_if = "RuntimeClasses::is_default")]
     pub runtime_classes: RuntimeClasses,
+    /// Which doors and disks of the platform it may name.
+    #[serde(default, skip_serializing_if = "Exposure::is_default")]
+    pub exposure: Exposure,
     /// What its pods may talk to.
     #[serde(default, skip_serializing_if = "Network::is_default")]
     pub network: Network,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::classes::ClassList;
+use crate::exposure::Exposure;
 use crate::host_path::HostPathPrefix;
 use crate::identity::ServiceAccounts;
 use crate::ids::{IdRange, IdRules, McsPair, PodField, SelinuxLevel, UserNamespaces};
@@ -49,6 +50,8 @@ pub struct Tenant {
     pub service_accounts: ServiceAccounts,
     /// Which traffic reaches its pods.
     pub network: Network,
+    /// Which doors and disks of the platform it may name.
+    pub exposure: Exposure,
     /// The `spec.limits` of the LimitRange in each namespace.
     pub limits: Vec<Value>,
     /// A cordoned tenant keeps what it has and makes nothing new.
@@ -87,6 +90,7 @@ impl Tenant {
             allowed_host_paths: self.pod_security.allowed_host_paths.clone(),
             allowed_seccomp_profiles: self.pod_security.allowed_seccomp_profiles.clone(),
             images: self.images.clone(),
+            exposure: self.exposure.clone(),
             service_accounts: self.service_accounts.clone(),
             cluster_roles: self
                 .roles
@@ -326,6 +330,7 @@ mod tests {
             network: Network::default(),
             pod_security: PodSecurity::default(),
             images: Images::default(),
+            exposure: Exposure::default(),
             limits: vec![],
             cordoned: false,
             granted: Granted::default(),

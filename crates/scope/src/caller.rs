@@ -124,6 +124,7 @@ mod tests {
             network: Network::default(),
             pod_security: PodSecurity::default(),
             images: bulkhead_model::Images::default(),
+            exposure: Default::default(),
             limits: vec![],
             cordoned: false,
             granted: bulkhead_model::Granted::default(),

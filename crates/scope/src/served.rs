@@ -22,7 +22,7 @@ pub(crate) const NOT_CARRIED: [&str; 4] = ["exec", "attach", "portforward", "pro
 
 /// Namespaced kinds of Kubernetes itself. A list over all namespaces of one of these is told
 /// apart from a cluster-scoped kind, which does not exist for a tenant.
-const NAMESPACED: [(&str, &str); 32] = [
+const NAMESPACED: [(&str, &str); 41] = [
     ("", "configmaps"),
     ("", "endpoints"),
     ("", "events"),
@@ -47,6 +47,15 @@ const NAMESPACED: [(&str, &str); 32] = [
     ("coordination.k8s.io", "leases"),
     ("discovery.k8s.io", "endpointslices"),
     ("events.k8s.io", "events"),
+    ("gateway.networking.k8s.io", "backendtlspolicies"),
+    ("gateway.networking.k8s.io", "gateways"),
+    ("gateway.networking.k8s.io", "grpcroutes"),
+    ("gateway.networking.k8s.io", "httproutes"),
+    ("gateway.networking.k8s.io", "listenersets"),
+    ("gateway.networking.k8s.io", "referencegrants"),
+    ("gateway.networking.k8s.io", "tcproutes"),
+    ("gateway.networking.k8s.io", "tlsroutes"),
+    ("gateway.networking.k8s.io", "udproutes"),
     ("networking.k8s.io", "ingresses"),
     ("networking.k8s.io", "networkpolicies"),
     ("policy", "poddisruptionbudgets"),

@@ -6,6 +6,7 @@
 
 mod answer;
 mod facts;
+mod hostnames;
 mod metrics;
 mod namespaces;
 mod routes;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Denial};
 use crate::facts::look_up;
+use crate::hostnames;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::tenants;
@@ -166,8 +167,17 @@ impl Webhook {
         match route {
             Route::Mutate => mend(request, &rules),
             Route::Validate | Route::Tenants => {
-                let facts = look_up(self.namespaces.cluster(), request, &rules).await;
-                answer_to(bulkhead_controls::judge(request, &rules, &facts))
+                let cluster = self.namespaces.cluster();
+                let facts = look_up(cluster, request, &rules).await;
+                let answer = answer_to(bulkhead_controls::judge(request, &rules, &facts));
+                if !matches!(answer, Answer::Allowed) {
+                    return answer;
+                }
+                // Last, so that as little as can be is claimed for what is refused.
+                match hostnames::claim(cluster, request, &rules).await {
+                    Ok(()) => answer,
+                    Err(denial) => Answer::Denied(denial),
+                }
             }
         }
     }

@@ -41,7 +41,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "controller",
         Kind::App,
-        &["api", "cluster", "isolation", "model", "serve"],
+        &["api", "cluster", "controls", "isolation", "model", "serve"],
     ),
     (
         "gateway",

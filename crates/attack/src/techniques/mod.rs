@@ -37,6 +37,7 @@ pub fn techniques() -> Vec<Technique> {
         pods::techniques(),
         services::techniques(),
         network::techniques(),
+        network::doors(),
         grants::techniques(),
         rights::techniques(),
         status::techniques(),

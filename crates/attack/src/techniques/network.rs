@@ -112,3 +112,115 @@ fn ours() -> Vec<Technique> {
     }
     all
 }
+
+struct Opening {
+    control: &'static str,
+    variant: &'static str,
+    does: &'static str,
+    collection: &'static str,
+    object: fn(&Field) -> Value,
+}
+
+const INGRESSES: &str = "/apis/networking.k8s.io/v1/namespaces/{own}/ingresses";
+const SERVICES: &str = "/api/v1/namespaces/{own}/services";
+const CLAIMS: &str = "/api/v1/namespaces/{own}/persistentvolumeclaims";
+
+fn paths() -> Value {
+    json!({"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]})
+}
+
+#[rustfmt::skip]
+const OPENINGS: &[Opening] = &[
+    Opening { control: "hostname-taken", variant: "host", does: "answers for another tenant's name", collection: INGRESSES, object: |field| json!({"spec": {"rules": [{"host": format!("www.{}.example", field.victim.tenant), "http": paths()}]}}) },
+    Opening { control: "hostname-taken", variant: "no-host", does: "answers for every name", collection: INGRESSES, object: |_| json!({"spec": {"rules": [{"http": paths()}]}}) },
+    Opening { control: "hostname-taken", variant: "default", does: "answers for every name that nobody else has", collection: INGRESSES, object: |_| json!({"spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}}) },
+    Opening { control: "hostname-taken", variant: "wildcard", does: "takes a name's whole domain", collection: INGRESSES, object: |_| json!({"spec": {"rules": [{"host": "*.example", "http": paths()}]}}) },
+    Opening { control: "hostname-taken", variant: "tls", does: "takes over the encryption of another's name", collection: INGRESSES, object: |field| json!({"spec": {"tls": [{"hosts": [format!("www.{}.example", field.victim.tenant)], "secretName": "x"}], "defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}}) },
+    Opening { control: "load-balancer-annotation", variant: "group", does: "joins another's load balancer", collection: INGRESSES, object: |_| json!({"metadata": {"annotations": {"alb.ingress.kubernetes.io/group.name": "shared"}}, "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}}) },
+    Opening { control: "load-balancer-annotation", variant: "scheme", does: "turns a balancer to the internet", collection: SERVICES, object: |_| json!({"metadata": {"annotations": {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internet-facing"}}, "spec": {"ports": [{"port": 80}]}}) },
+    Opening { control: "load-balancer-annotation", variant: "unknown", does: "uses an annotation that nobody knows yet", collection: SERVICES, object: |_| json!({"metadata": {"annotations": {"service.beta.kubernetes.io/aws-load-balancer-future": "x"}}, "spec": {"ports": [{"port": 80}]}}) },
+    Opening { control: "storage-class-unlisted", variant: "empty", does: "takes any volume without a class", collection: CLAIMS, object: |_| json!({"spec": {"storageClassName": "", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}) },
+];
+
+/// Doors and disks that are not the tenant's.
+pub(super) fn doors() -> Vec<Technique> {
+    let mut all = Vec::new();
+    for door in OPENINGS {
+        let ways = [
+            (Door::Gateway, Credential::Tenant, "gateway", Layer::Gateway),
+            (Door::Gateway, Credential::Tenant, "applied", Layer::Webhook),
+            (
+                Door::ApiServer,
+                Credential::Account(Account::Star),
+                "api",
+                Layer::Webhook,
+            ),
+        ];
+        for (way_in, credential, way, layer) in ways {
+            let name = format!("{}-{}-{way}", door.control, door.variant);
+            let object = format!("attack-{name}");
+            let kind = match door.collection {
+                INGRESSES => ("networking.k8s.io/v1", "Ingress"),
+                SERVICES => ("v1", "Service"),
+                _ => ("v1", "PersistentVolumeClaim"),
+            };
+            let does = format!("Writes ({way}) an object of {} that {}.", kind.1, door.does);
+            let plan = move |field: &Field| {
+                let collection = field.fill(door.collection);
+                let path = format!("{collection}/{object}");
+                let mut body = (door.object)(field);
+                if let Value::Object(body) = &mut body {
+                    body.insert("apiVersion".into(), kind.0.into());
+                    body.insert("kind".into(), kind.1.into());
+                    let metadata = body.entry("metadata").or_insert_with(|| json!({}));
+                    if let Value::Object(metadata) = metadata {
+                        metadata.insert("name".into(), object.as_str().into());
+                    }
+                }
+                let request = if way == "applied" {
+                    Request::patch(format!("{path}?fieldManager=attack"), APPLY, &body)
+                } else {
+                    Request::post(collection, &body)
+                };
+                Attack::shot(way_in, credential.clone(), request).truth(Truth::Absent(path))
+            };
+            all.push(
+                Technique::new(name, Family::Network, Theorem::T4, does, plan)
+                    .stopped_by(Expected::new(layer, 403, door.control)),
+            );
+        }
+    }
+    all.extend(endpoints());
+    all
+}
+
+/// Where a Service's traffic goes.
+fn endpoints() -> Vec<Technique> {
+    type Body = fn() -> Value;
+    #[rustfmt::skip]
+    let table: [(&str, &str, &str, Body); 3] = [
+        ("node", "Points a Service at a node's kubelet", "/api/v1/namespaces/{own}/endpoints", || json!({"metadata": {"name": "attack-endpoint"}, "subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 10250}]}]})),
+        ("slice", "Points a Service at the metadata service", "/apis/discovery.k8s.io/v1/namespaces/{own}/endpointslices", || json!({"metadata": {"name": "attack-endpoint", "labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv6", "endpoints": [{"addresses": ["fd00:ec2::254"]}], "ports": [{"port": 80}]})),
+        ("name", "Points a Service at a name of the control plane", "/apis/discovery.k8s.io/v1/namespaces/{own}/endpointslices", || json!({"metadata": {"name": "attack-endpoint"}, "addressType": "FQDN", "endpoints": [{"addresses": ["kubernetes.default.svc"]}], "ports": [{"port": 443}]})),
+    ];
+    table
+        .into_iter()
+        .map(|(variant, does, collection, body)| {
+            let plan = move |field: &Field| {
+                let collection = field.fill(collection);
+                let path = format!("{collection}/attack-endpoint");
+                let star = Credential::Account(Account::Star);
+                Attack::shot(Door::ApiServer, star, Request::post(collection, &body()))
+                    .truth(Truth::Absent(path))
+            };
+            Technique::new(
+                format!("foreign-endpoint-{variant}-api"),
+                Family::Network,
+                Theorem::T4,
+                format!("{does}, with every right in its namespace."),
+                plan,
+            )
+            .stopped_by(Expected::new(Layer::Guard, 403, "foreign-endpoint"))
+        })
+        .collect()
+}

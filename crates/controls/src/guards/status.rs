@@ -10,7 +10,7 @@ pub(super) fn guard() -> Guard {
         name: "bulkhead-status",
         rule: Rule {
             groups: &["*"],
-            resources: &["*/status", "pods/binding", "bindings"],
+            resources: &["*/status", "pods/binding", "bindings", "endpoints", "endpointslices"],
             operations: &["CREATE", "UPDATE"],
             scope: "Namespaced",
         },
@@ -20,10 +20,19 @@ pub(super) fn guard() -> Guard {
                || request.userInfo.groups.exists(g, g in ['system:nodes', 'system:serviceaccounts:kube-system']))",
         ),
         variables: &[],
-        validations: vec![Validation::new(
-            "authorizer.group('$GROUP').resource('tenants').check('operate').allowed()",
-            "status-write: statuses and bindings in a tenant's namespace are written by the \
-             control plane alone",
-        )],
+        validations: vec![
+            Validation::new(
+                "has(request.subResource) || request.resource.resource == 'bindings'
+                 || authorizer.group('$GROUP').resource('tenants').check('operate').allowed()",
+                "foreign-endpoint: Endpoints and EndpointSlices in a tenant's namespace are written \
+                 by the control plane alone; give the Service a selector",
+            ),
+            Validation::new(
+                "!(has(request.subResource) || request.resource.resource == 'bindings')
+                 || authorizer.group('$GROUP').resource('tenants').check('operate').allowed()",
+                "status-write: statuses and bindings in a tenant's namespace are written by the \
+                 control plane alone",
+            ),
+        ],
     }
 }

@@ -9,6 +9,10 @@ use crate::context::Context;
 use crate::facts::{Fact, ObjectKey, Wanted};
 use crate::object::Object;
 
+pub(crate) mod cross_namespace_reference;
+pub(crate) mod foreign_endpoint;
+pub(crate) mod hostname_taken;
+pub(crate) mod ingress_class_unlisted;
 pub(crate) mod metadata_reachable;
 pub(crate) mod open;
 pub(crate) mod policy_widened;
@@ -185,7 +189,7 @@ pub(crate) fn wanted(object: &Object<'_>, context: &Context<'_>, wanted: &mut Wa
     }
 }
 
-fn namespace(name: &str) -> ObjectKey {
+pub(crate) fn namespace(name: &str) -> ObjectKey {
     ObjectKey {
         group: "",
         resource: "namespaces",

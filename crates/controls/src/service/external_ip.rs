@@ -3,6 +3,7 @@
 
 use bulkhead_model::FieldPath;
 use bulkhead_model::Json;
+use bulkhead_model::exposure::is_host;
 use bulkhead_model::view::Fields;
 
 use super::Service;
@@ -52,27 +53,62 @@ impl Nothing {
     }
 }
 
-const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+pub(crate) const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
-fn check(service: &Service<'_>, _: &Context<'_>, findings: &mut Findings) {
+fn check(service: &Service<'_>, context: &Context<'_>, findings: &mut Findings) {
     let spec = service.spec();
-    if let Some(kind) = spec
-        .get("type")
-        .filter(|kind| kind.as_str() != Some("ClusterIP"))
-    {
+    let may = context.rules.exposure.services;
+    let kind = spec.str("type");
+    let allowed = match kind {
+        None if spec.get("type").is_none() => true,
+        Some("ClusterIP") => true,
+        Some("NodePort") => may.node_port,
+        Some("LoadBalancer") => may.load_balancer,
+        Some("ExternalName") => may.external_name,
+        _ => false,
+    };
+    if let Some(kind) = spec.get("type").filter(|_| !allowed) {
         findings.add(service.path("type"), is(kind));
     }
+    let balances = may.load_balancer && kind == Some("LoadBalancer");
     for (field, nothing) in OUTSIDE {
-        if let Some(value) = spec.get(field).filter(|value| !nothing.is(value)) {
+        let permitted = match field {
+            "externalName" => {
+                may.external_name && kind == Some("ExternalName") && is_outside(spec.str(field))
+            }
+            "healthCheckNodePort" => may.node_port,
+            // They only narrow whom the balancer listens to.
+            "loadBalancerSourceRanges" => balances,
+            _ => false,
+        };
+        if let Some(value) = spec
+            .get(field)
+            .filter(|value| !permitted && !nothing.is(value))
+        {
             findings.add(service.path(field), is(value));
         }
     }
-    if spec.flag("allocateLoadBalancerNodePorts") {
-        let detail = spec
-            .get("allocateLoadBalancerNodePorts")
-            .map(is)
-            .unwrap_or_default();
-        findings.add(service.path("allocateLoadBalancerNodePorts"), detail);
+    node_ports(service, balances, findings, may.node_port);
+    if let Some(ranges) = service.metadata().at("annotations").get(SOURCE_RANGES) {
+        findings.add(
+            FieldPath::of("metadata.annotations").key(SOURCE_RANGES),
+            format!("is {}", shown(ranges)),
+        );
+    }
+}
+
+fn node_ports(service: &Service<'_>, balances: bool, findings: &mut Findings, allowed: bool) {
+    if allowed {
+        return;
+    }
+    let spec = service.spec();
+    let field = "allocateLoadBalancerNodePorts";
+    if spec.flag(field) {
+        let detail = spec.get(field).map(is).unwrap_or_default();
+        findings.add(service.path(field), detail);
+    } else if balances && spec.get(field).is_none() {
+        let detail = "is not set, which opens a port on every node: expected `false`";
+        findings.add(service.path(field), detail);
     }
     for (index, port) in spec.list("ports").iter().enumerate() {
         let port = Fields::of(Some(port)).get("nodePort");
@@ -83,10 +119,19 @@ fn check(service: &Service<'_>, _: &Context<'_>, findings: &mut Findings) {
             );
         }
     }
-    if let Some(ranges) = service.metadata().at("annotations").get(SOURCE_RANGES) {
-        findings.add(
-            FieldPath::of("metadata.annotations").key(SOURCE_RANGES),
-            format!("is {}", shown(ranges)),
-        );
-    }
+}
+
+/// Whether this is a name of the internet: no address, and none of the cluster's own names.
+fn is_outside(name: Option<&str>) -> bool {
+    let Some(name) = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase()) else {
+        return false;
+    };
+    let top = name.rsplit('.').next().unwrap_or_default();
+    name.contains('.')
+        && !matches!(
+            top,
+            "local" | "svc" | "internal" | "localhost" | "cluster" | "pod"
+        )
+        && !top.bytes().all(|b| b.is_ascii_digit())
+        && is_host(&name)
 }

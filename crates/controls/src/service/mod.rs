@@ -5,6 +5,7 @@ use bulkhead_model::Json;
 use bulkhead_model::view::Fields;
 
 pub(crate) mod external_ip;
+pub(crate) mod load_balancer_annotation;
 
 /// A Service, as it was sent.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@
 
 mod admission;
 mod corpora;
+mod exposure;
 mod odd_types;
 mod pages;
 mod placement;

@@ -4,6 +4,7 @@ mod attacks;
 mod bad_input;
 mod denials;
 mod discovery;
+mod doors;
 mod fairness;
 mod faults;
 mod guests;
@@ -37,6 +38,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         guests::TRIALS,
         networks::TRIALS,
         ids::TRIALS,
+        doors::TRIALS,
         strays::TRIALS,
     ];
     let mut all = attacks::trials(bed);

@@ -1,0 +1,60 @@
+//! Load balancers of the cloud are steered by annotations, past everything that the spec says.
+
+use bulkhead_model::FieldPath;
+
+use super::external_ip::SOURCE_RANGES;
+use crate::context::{Context, Findings, is};
+use crate::control::{Control, Mend, Rule, Section, Severity};
+use crate::object::Object;
+use crate::profiles::Profiles;
+
+pub(crate) const CONTROL: Control = Control {
+    name: "load-balancer-annotation",
+    guide: Section::ExternalAddresses,
+    severity: Severity::High,
+    profiles: Profiles::Every,
+    why: "such annotations join others' load balancers, open them to the internet, or use the platform's keys and networks",
+    remedy: "leave the annotation out; health checks and target types may be set",
+    page: include_str!("load_balancer_annotation.md"),
+    rule: Rule::Object(check),
+    cel: Some(
+        "!(request.resource.resource in ['services', 'ingresses']) || object.metadata.?annotations.orValue({}).all(k, !(k.startsWith('service.beta.kubernetes.io/') || k.startsWith('alb.ingress.kubernetes.io/')) || k == 'service.beta.kubernetes.io/load-balancer-source-ranges' || k.matches('^service[.]beta[.]kubernetes[.]io/aws-load-balancer-(healthcheck-[a-z-]+|backend-protocol|nlb-target-type)$') || k.matches('^alb[.]ingress[.]kubernetes[.]io/(healthcheck-[a-z-]+|healthy-threshold-count|unhealthy-threshold-count|success-codes|target-type|backend-protocol|backend-protocol-version|ssl-redirect)$'))",
+    ),
+    mend: Mend::ByHand,
+};
+
+/// What starts so steers a load balancer, and what may.
+#[rustfmt::skip]
+const STEERED: [(&str, &[&str]); 2] = [
+    ("service.beta.kubernetes.io/", &["aws-load-balancer-backend-protocol", "aws-load-balancer-healthcheck-*", "aws-load-balancer-nlb-target-type"]),
+    ("alb.ingress.kubernetes.io/", &["backend-protocol", "backend-protocol-version", "healthcheck-*", "healthy-threshold-count", "ssl-redirect", "success-codes", "target-type", "unhealthy-threshold-count"]),
+];
+
+fn check(object: &Object<'_>, _: &Context<'_>, findings: &mut Findings) {
+    if !object.is("", "services") && !object.is("networking.k8s.io", "ingresses") {
+        return;
+    }
+    for (key, value) in object.metadata().at("annotations").iter() {
+        // `service-external-ip` speaks of this one.
+        if key != SOURCE_RANGES && !is_harmless(key) {
+            findings.add(FieldPath::of("metadata.annotations").key(key), is(value));
+        }
+    }
+}
+
+fn is_harmless(key: &str) -> bool {
+    let steered = STEERED
+        .iter()
+        .find_map(|(prefix, allowed)| Some((key.strip_prefix(prefix)?, *allowed)));
+    let Some((name, allowed)) = steered else {
+        return true;
+    };
+    allowed
+        .iter()
+        .any(|pattern| match pattern.strip_suffix('*') {
+            None => name == *pattern,
+            Some(start) => name.strip_prefix(start).is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+            }),
+        })
+}
