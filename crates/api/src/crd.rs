@@ -459,6 +459,23 @@ fn status() -> Value {
                     "selinux": {"type": "string", "maxLength": 32, "description": "The SELinux level of the tenant's pods, for the choice PerTenant."},
                 },
             },
+            "nodes": {
+                "type": "array",
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": {
+                    "type": "object",
+                    "required": ["name", "ready"],
+                    "properties": {
+                        "name": {"type": "string", "maxLength": 253},
+                        "ready": {
+                            "type": "boolean",
+                            "description": "Whether it is the tenant's alone: marked, and without pods of others.",
+                        },
+                        "message": {"type": "string", "maxLength": 4096},
+                    },
+                },
+            },
             "namespaces": {
                 "type": "array",
                 "x-kubernetes-list-type": "map",

@@ -28,7 +28,7 @@ pub use limits::default_limits;
 pub use nodes::overlapping_nodes;
 pub use parse::{overlapping, parse_tenant};
 pub use quantity::{percent, same_quantity};
-pub use status::{Condition, ConditionStatus, NamespaceStatus, Ranges, TenantStatus};
+pub use status::{Condition, ConditionStatus, NamespaceStatus, NodeStatus, Ranges, TenantStatus};
 
 /// `apiVersion` of a Tenant.
 pub const API_VERSION: &str = "bulkhead.dev/v1alpha1";

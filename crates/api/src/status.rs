@@ -15,6 +15,9 @@ pub struct TenantStatus {
     /// What is the tenant's alone, as the ledger has it.
     #[serde(skip_serializing_if = "Ranges::is_empty")]
     pub ranges: Ranges,
+    /// The nodes that are the tenant's, or that it selects, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeStatus>,
 }
 
 /// What is a tenant's alone: a copy of the ledger, for people.
@@ -38,6 +41,19 @@ impl Ranges {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// How one node of the tenant stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is the tenant's alone: marked, and without pods of others.
+    pub ready: bool,
+    /// What is missing, if anything is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// A condition as Kubernetes has them (`meta/v1`).
@@ -66,6 +82,9 @@ impl Condition {
     /// Nothing may be changed in any of its namespaces. Only on a tenant that is cordoned, or
     /// still is somewhere.
     pub const CORDONED: &'static str = "Cordoned";
+    /// Every node that the tenant selects is the tenant's alone. Only on tenants with nodes of
+    /// their own.
+    pub const NODES_READY: &'static str = "NodesReady";
 }
 
 /// Whether a condition holds.

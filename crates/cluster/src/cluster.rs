@@ -96,7 +96,7 @@ impl Cluster {
     }
 
     /// Sends a request that changes something: every one, so that none can slip past the fence.
-    async fn write(
+    pub(crate) async fn write(
         &self,
         method: Method,
         target: &str,

@@ -93,6 +93,14 @@ pub enum ClusterError {
         /// Why.
         source: Failure,
     },
+    /// Evicting a pod failed, for another reason than a budget.
+    #[error("cannot evict {pod}")]
+    Evict {
+        /// Kind and name.
+        pod: String,
+        /// Why.
+        source: Failure,
+    },
     /// The API server did not review a token.
     #[error("cannot have a token reviewed")]
     ReviewToken {
@@ -169,6 +177,7 @@ impl ClusterError {
             | Self::Patch { source, .. }
             | Self::Replace { source, .. }
             | Self::Delete { source, .. }
+            | Self::Evict { source, .. }
             | Self::ReviewToken { source }
             | Self::Forward { source } => Some(source),
             Self::Kubeconfig { .. } | Self::Object { .. } | Self::UnknownKind { .. } => None,

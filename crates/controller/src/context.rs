@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::grants::Grants;
 use crate::metrics::Metrics;
 use crate::namespaces;
+use crate::nodes::{Note, Notes};
 use crate::queue::Queue;
 
 /// What there is to reconcile.
@@ -27,6 +28,8 @@ pub(crate) enum Key {
     Tenant(String),
     /// A namespace by name.
     Namespace(String),
+    /// A node by name: whose it is, and whose pods are on it.
+    Node(String),
 }
 
 /// What is watched whether this process leads or not.
@@ -110,6 +113,8 @@ pub(crate) enum Feed {
 struct Memory {
     /// What is wrong with namespaces, by name.
     problems: BTreeMap<String, String>,
+    /// How nodes stand with tenants.
+    nodes: Notes,
     /// Tenants for which no shard has room.
     left_out: BTreeSet<String>,
     /// When this process first saw a deleted tenant without any access, by UID.
@@ -177,6 +182,43 @@ impl Context {
 
     pub(crate) fn problems(&self) -> BTreeMap<String, String> {
         self.memory(|memory| memory.problems.clone())
+    }
+
+    /// Notes how a node stands with tenants, by their names. The result are those for whom that is
+    /// news.
+    pub(crate) fn note_node(&self, node: &str, now: BTreeMap<String, Note>) -> BTreeSet<String> {
+        self.memory(|memory| {
+            let of = |key: &(String, String)| key.0 == node;
+            let mut before: BTreeMap<String, Note> = BTreeMap::new();
+            memory.nodes.retain(|key, note| {
+                if of(key) {
+                    before.insert(key.1.clone(), note.clone());
+                }
+                !of(key)
+            });
+            let news = before
+                .keys()
+                .chain(now.keys())
+                .filter(|tenant| before.get(*tenant) != now.get(*tenant))
+                .cloned()
+                .collect();
+            let noted = now.into_iter();
+            memory
+                .nodes
+                .extend(noted.map(|(tenant, note)| ((node.to_owned(), tenant), note)));
+            news
+        })
+    }
+
+    /// The nodes that a tenant has or would have, by name.
+    pub(crate) fn nodes_of(&self, tenant: &str) -> Vec<(String, Note)> {
+        self.memory(|memory| {
+            let nodes = memory.nodes.iter();
+            nodes
+                .filter(|((_, of), _)| of == tenant)
+                .map(|((node, _), note)| (node.clone(), note.clone()))
+                .collect()
+        })
     }
 
     /// Notes which tenants have no place in the shards. The result are those for whom that is

@@ -37,6 +37,7 @@ mod grants;
 mod hostnames;
 mod metrics;
 mod namespaces;
+mod nodes;
 mod queue;
 mod shards;
 mod tenants;
@@ -151,6 +152,7 @@ async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
             "of the forwarder's shards",
             dispatch::shards(context).boxed(),
         ),
+        ("of nodes", nodes::feed(context).boxed()),
         ("by the clock", dispatch::resync(context).boxed()),
         ("of hostnames", hostnames::collect(context).boxed()),
     ];
@@ -205,5 +207,6 @@ async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, ReconcileErr
         Key::Shards => shards::reconcile(context).await.map(|()| Outcome::Done),
         Key::Tenant(name) => tenants::reconcile(context, name).await,
         Key::Namespace(name) => namespaces::reconcile(context, name).await,
+        Key::Node(name) => nodes::reconcile(context, name).await,
     }
 }

@@ -17,7 +17,7 @@ use crate::decide::standing::{Standing, standing};
 use crate::decide::status::{Known, present, status};
 use crate::events::{News, news, tell};
 use crate::queue::Outcome;
-use crate::{namespaces, shards};
+use crate::{namespaces, nodes, shards};
 
 /// How long a right that was taken away may still be honoured: the API server hears of changes
 /// to roles with a delay of up to a second.
@@ -288,7 +288,8 @@ async fn report(
         },
     };
     let now = now();
-    let (before, wanted) = (present(record), status(record, standing, &known, &now));
+    let (before, mut wanted) = (present(record), status(record, standing, &known, &now));
+    nodes::report(context, record, &mut wanted, &now);
     if before == wanted {
         return Ok(());
     }

@@ -170,6 +170,11 @@ fn controller() -> Vec<Value> {
                     &["namespaces"],
                     &["get", "list", "watch", "patch", "update", "delete"],
                 ),
+                // Nodes of tenants' own: marked, and emptied of others' pods. A guard says what of a
+                // node may change.
+                rule("", &["nodes"], &["get", "list", "watch", "patch"]),
+                rule("", &["pods"], &["list"]),
+                rule("", &["pods/eviction"], &["create"]),
                 rule("", &["limitranges"], KEEP),
                 rule("networking.k8s.io", &["networkpolicies"], KEEP),
                 // Whether the names that tenants claimed are in use.

@@ -72,6 +72,7 @@ pub(crate) fn status(
         conditions: conditions.collect(),
         namespaces,
         ranges: known.ranges.clone(),
+        nodes: Vec::new(),
     }
 }
 

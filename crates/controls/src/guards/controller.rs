@@ -16,10 +16,12 @@ pub(super) fn guard() -> Guard {
         )],
         validations: vec![Validation::new(
             // Of what is cluster-scoped, its role names each object. What it once put into a
-            // namespace that is no tenant's any more it takes away again.
+            // namespace that is no tenant's any more it takes away again. It asks anybody's pods to
+            // leave a tenant's node, as far as their budgets allow.
             // Events about what is cluster-scoped stand in `default`.
             "variables.ns == null || (request.resource.group == 'events.k8s.io' && request.?namespace.orValue('') == 'default') || request.?namespace.orValue('') == '$SYSTEM' || '$TENANT' in labels(variables.ns)
-             || (request.operation == 'DELETE' && oldObject != null && '$TENANT' in labels(oldObject))",
+             || (request.operation == 'DELETE' && oldObject != null && '$TENANT' in labels(oldObject))
+             || (request.resource.resource == 'pods' && request.?subResource.orValue('') == 'eviction')",
             "foreign-namespace: Bulkhead's controller changes tenants' namespaces and its own alone",
         )],
     }

@@ -12,6 +12,7 @@ mod isolated;
 mod ledger;
 mod namespaces;
 mod network;
+mod nodes;
 mod objects;
 mod shards;
 mod status;
@@ -42,6 +43,7 @@ pub fn policies() -> Vec<Value> {
         isolated::guard(),
         network::guard(),
         shards::guard(),
+        nodes::guard(),
         controller::guard(),
         ledger::guard(),
         objects::guard(),
@@ -175,6 +177,8 @@ fn cel(template: &str) -> String {
         ("$SYSTEM", labels::SYSTEM_NAMESPACE),
         ("$SHARD", labels::FORWARDER_SHARD_PREFIX),
         ("$GROUP", labels::GROUP),
+        ("$NODE", labels::NODE_TENANT),
+        ("$TAINT", labels::NODE_TAINT),
         ("$PSA", labels::PSA_PREFIX),
     ] {
         text = text.replace(name, value);

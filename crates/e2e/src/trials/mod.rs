@@ -12,6 +12,7 @@ mod ids;
 mod leaders;
 mod life;
 mod networks;
+mod nodes;
 mod outages;
 mod restart;
 mod strays;
@@ -36,6 +37,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         bad_input::TRIALS,
         discovery::TRIALS,
         guests::TRIALS,
+        nodes::TRIALS,
         networks::TRIALS,
         ids::TRIALS,
         doors::TRIALS,
