@@ -110,6 +110,7 @@ impl Metrics {
             Key::Shards => "shards",
             Key::Tenant(_) => "tenant",
             Key::Namespace(_) => "namespace",
+            Key::Node(_) => "node",
         };
         let outcome = match outcome {
             Outcome::Done => "done",
