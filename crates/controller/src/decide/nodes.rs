@@ -97,7 +97,7 @@ pub(crate) fn step(
     if executes {
         wanted.push(Taint {
             effect: NO_EXECUTE.to_owned(),
-            ..wanted.iter().next().cloned().unwrap_or_default()
+            ..wanted.first().cloned().unwrap_or_default()
         });
     }
     let said = |taints: &[Taint]| -> Vec<(String, String)> {
