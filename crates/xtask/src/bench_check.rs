@@ -31,6 +31,9 @@ pub struct Arguments {
     /// How many of the files a peer is given
     #[arg(long, default_value_t = 500)]
     peer_files: usize,
+    /// Measure this binary, rather than a release build of what is here
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -71,7 +74,10 @@ const PEER: f64 = 20.0;
 /// If something cannot be built, written or started, or gives a wrong answer. Missing a goal is no
 /// error: a machine that is busy otherwise misses it too.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let bulkhead = build()?;
+    let bulkhead = match &arguments.binary {
+        Some(binary) => binary.clone(),
+        None => build()?,
+    };
     let folder = tempfile::tempdir()?;
     let bytes = files::write(&folder.path().join("many"), arguments.files)?;
     files::write(&folder.path().join("tenth"), arguments.files / 10)?;

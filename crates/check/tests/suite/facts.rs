@@ -83,3 +83,36 @@ fn what_no_file_holds_is_looked_for_in_all() {
         assert_eq!(Index::may_want(text), wants, "{text}");
     }
 }
+
+#[test]
+fn what_files_do_not_say_is_not_checked() {
+    let policy = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: a, namespace: acme-dev}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress:
+    - from:
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: other}}
+";
+    let namespace = |labels: &str| {
+        format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: other, labels: {{{labels}}}}}\n"
+        )
+    };
+    let own = namespace("bulkhead.dev/tenant: tenant, bulkhead.dev/tenant-uid: of-a-file");
+    let foreign = namespace("");
+    let settings = strict()
+        .choose(vec!["network-policy-widened".into()], vec![])
+        .unwrap();
+    let levels = |index: &Index| -> Vec<Level> {
+        let report = bulkhead_check::check(&source("a.yaml", policy), &settings, index);
+        report.issues.iter().map(|issue| issue.level).collect()
+    };
+    assert_eq!(levels(&Index::default()), [Level::NotChecked]);
+    assert_eq!(levels(&index(&[&own])), []);
+    assert_eq!(levels(&index(&[&foreign])), [Level::Finding]);
+    // Two files that differ say nothing together.
+    assert_eq!(levels(&index(&[&own, &foreign])), [Level::NotChecked]);
+}
