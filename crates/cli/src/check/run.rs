@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -129,8 +130,8 @@ fn threads(files: usize) -> usize {
 /// What the files say together. Most files need no parsing for it.
 fn index(files: &[Found], stdin: &[u8]) -> Index {
     let next = AtomicUsize::new(0);
+    let index = Mutex::new(Index::default());
     let look = || {
-        let mut found = Vec::new();
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             if file.is_dockerfile() {
                 continue;
@@ -138,21 +139,18 @@ fn index(files: &[Found], stdin: &[u8]) -> Index {
             if let Ok(text) = read(file, stdin)
                 && Index::may_want(&text)
             {
-                found.push(parse(&text));
+                let parsed = parse(&text);
+                let index = index.lock();
+                index.unwrap_or_else(PoisonError::into_inner).learn(&parsed);
             }
         }
-        found
     };
-    let parsed = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads(files.len()))
-            .map(|_| scope.spawn(look))
-            .collect();
-        let joined = workers.into_iter().filter_map(|worker| worker.join().ok());
-        joined.flatten().collect::<Vec<_>>()
+    thread::scope(|scope| {
+        for _ in 0..threads(files.len()) {
+            scope.spawn(look);
+        }
     });
-    let mut index = Index::default();
-    parsed.iter().for_each(|parsed| index.learn(parsed));
-    index
+    index.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read(file: &Found, stdin: &[u8]) -> Result<String, String> {
