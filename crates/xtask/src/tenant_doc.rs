@@ -9,6 +9,26 @@ use serde_json::Value;
 /// `xtask:every_test_that_a_document_names_exists` looks that there is such a test.
 const SHOWN_BY: &[(&str, &str)] = &[
     (
+        "spec.gatewayClasses",
+        "controls:classes_are_those_that_the_tenant_may_name",
+    ),
+    (
+        "spec.hostnames",
+        "e2e:doors::a_tenant_answers_for_its_own_names",
+    ),
+    (
+        "spec.ingressClasses",
+        "e2e:doors::services_and_classes_are_as_the_tenant_says",
+    ),
+    (
+        "spec.services",
+        "e2e:doors::services_and_classes_are_as_the_tenant_says",
+    ),
+    (
+        "spec.storageClasses",
+        "e2e:doors::services_and_classes_are_as_the_tenant_says",
+    ),
+    (
         "spec.cordoned",
         "e2e:life::a_cordon_that_is_said_to_hold_holds",
     ),
