@@ -9,6 +9,10 @@ use serde_json::Value;
 /// `xtask:every_test_that_a_document_names_exists` looks that there is such a test.
 const SHOWN_BY: &[(&str, &str)] = &[
     (
+        "spec.serviceAccounts",
+        "api:wrong_specs_are_refused_with_the_fields_path",
+    ),
+    (
         "spec.gatewayClasses",
         "controls:classes_are_those_that_the_tenant_may_name",
     ),
