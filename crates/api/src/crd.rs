@@ -5,7 +5,7 @@ use bulkhead_model::{Capability, HostPathPrefix, Images, Profile, PullPolicy, la
 use serde_json::{Value, json};
 
 use crate::classes::{DefaultClass, class_list_schema};
-use crate::limits::{MAX_LIMITS, TYPES};
+use crate::limits::{MAX_HARD, MAX_LIMITS, TYPES};
 use crate::nodes::nodes_schema;
 use crate::parse::{MAX_CAPABILITIES, MAX_MEMBER_NAME, MAX_MEMBERS, MAX_ROLES, PRIVILEGED_IN_POOL};
 use crate::parse::{MAX_HOST_PATHS, MAX_REGISTRIES, MAX_SECCOMP_PROFILES};
@@ -381,10 +381,10 @@ fn images() -> Value {
 }
 
 fn resources() -> Value {
-    let quantities = || {
+    let quantities = |most: usize| {
         json!({
             "type": "object",
-            "maxProperties": 32,
+            "maxProperties": most,
             "additionalProperties": {
                 "x-kubernetes-int-or-string": true,
                 "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -395,7 +395,12 @@ fn resources() -> Value {
     json!({
         "type": "object",
         "description": "Computing resources.",
-        "properties": {"limitRange": {
+        "properties": {"quota": {
+            "type": "object",
+            "description": "What the tenant may use over all its namespaces together.",
+            "required": ["hard"],
+            "properties": {"hard": described(quantities(MAX_HARD), "The limit of each resource, named as ResourceQuota names them: `pods`, `requests.cpu`, `limits.memory`, `requests.nvidia.com/gpu`, `requests.storage`, `<class>.storageclass.storage.k8s.io/requests.storage`, `services.loadbalancers`, `count/deployments.apps`. Secrets cannot be counted: Bulkhead reads none.")},
+        }, "limitRange": {
             "type": "object",
             "description": "The LimitRange in each namespace. Without it, containers get moderate defaults for cpu, memory and ephemeral storage.",
             "required": ["limits"],
@@ -415,16 +420,23 @@ fn resources() -> Value {
                     ],
                     "properties": {
                         "type": {"type": "string", "enum": TYPES},
-                        "min": quantities(),
-                        "defaultRequest": quantities(),
-                        "default": quantities(),
-                        "max": quantities(),
-                        "maxLimitRequestRatio": quantities(),
+                        "min": quantities(32),
+                        "defaultRequest": quantities(32),
+                        "default": quantities(32),
+                        "max": quantities(32),
+                        "maxLimitRequestRatio": quantities(32),
                     },
                 },
             }},
         }},
     })
+}
+
+fn described(mut schema: Value, words: &str) -> Value {
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("description".to_owned(), words.into());
+    }
+    schema
 }
 
 fn status() -> Value {

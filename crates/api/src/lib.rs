@@ -15,19 +15,18 @@ mod limits;
 mod network;
 mod nodes;
 mod parse;
-mod quantity;
 mod status;
 
 /// The fields of an object as it is stored.
 pub(crate) type Fields<'a> = bulkhead_model::view::Fields<'a, serde_json::Value>;
 
+pub use bulkhead_model::quantity::{percent, same_quantity};
 pub use crd::crds;
 pub use error::FieldError;
 pub use ledger::{LEDGER_KIND, entry_object, parse_entry};
 pub use limits::default_limits;
 pub use nodes::overlapping_nodes;
 pub use parse::{overlapping, parse_tenant};
-pub use quantity::{percent, same_quantity};
 pub use status::{Condition, ConditionStatus, NamespaceStatus, NodeStatus, Ranges, TenantStatus};
 
 /// `apiVersion` of a Tenant.

@@ -1,12 +1,14 @@
 //! `spec.resources.limitRange`: what a LimitRange's `spec` may hold.
 
 use bulkhead_model::FieldPath;
+use bulkhead_model::counted::kind_of;
+use bulkhead_model::quantity::{Amount, Amounts};
 use serde_json::{Value, json};
 
 use crate::Fields;
 use crate::error::Errors;
 use crate::parse::{known, list, object};
-use crate::quantity::nanos;
+use bulkhead_model::quantity::nanos;
 
 /// The limits of a tenant that names none: no container without requests and limits.
 #[must_use]
@@ -16,6 +18,39 @@ pub fn default_limits() -> Vec<Value> {
         "default": {"cpu": "500m", "ephemeral-storage": "1Gi", "memory": "512Mi"},
         "defaultRequest": {"cpu": "50m", "ephemeral-storage": "128Mi", "memory": "128Mi"},
     })]
+}
+
+/// How many resources a quota limits.
+pub(crate) const MAX_HARD: usize = 64;
+
+/// `spec.resources.quota.hard`: what the tenant may use over all its namespaces together.
+pub(crate) fn parse_quota(resources: Fields<'_>, path: &FieldPath, errors: &mut Errors) -> Amounts {
+    let path = path.clone().then("quota");
+    let quota = object(resources.get("quota"), &path, errors);
+    known(quota, &path, &["hard"], errors);
+    if resources.get("quota").is_some() && quota.get("hard").is_none() {
+        errors.add(path.clone(), "expected `hard`");
+    }
+    let path = path.then("hard");
+    let hard = object(quota.get("hard"), &path, errors);
+    let mut amounts = Amounts::new();
+    for (resource, quantity) in hard.iter() {
+        let path = path.clone().key(resource);
+        match (kind_of(resource), Amount::of(quantity)) {
+            (Err(why), _) => errors.add(path, format!("`{resource}` {why}")),
+            (Ok(_), None) => errors.add(
+                path,
+                format!("`{quantity}` is not a quantity, such as `20`, `500m` or `1Gi`"),
+            ),
+            (Ok(_), Some(amount)) => {
+                amounts.insert(resource.to_owned(), amount);
+            }
+        }
+    }
+    if amounts.len() > MAX_HARD {
+        errors.add(path, format!("at most {MAX_HARD} resources can be limited"));
+    }
+    amounts
 }
 
 pub(crate) const TYPES: [&str; 3] = ["Container", "Pod", "PersistentVolumeClaim"];

@@ -14,10 +14,11 @@ use crate::Fields;
 use crate::classes::{DefaultClass, parse_class_list};
 use crate::error::{Errors, FieldError};
 use crate::exposure::parse_exposure;
-use crate::limits::{default_limits, parse_limits};
+use crate::limits::{default_limits, parse_limits, parse_quota};
 use crate::network::parse_network;
 use crate::nodes::parse_nodes;
 use crate::{API_VERSION, KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
+use bulkhead_model::quantity::Amounts;
 
 pub(crate) const MAX_MEMBERS: usize = 500;
 pub(crate) const MAX_ROLES: usize = 32;
@@ -94,7 +95,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
     let service_accounts = crate::identity::parse(spec, &mut errors);
     let network = parse_network(spec, &mut errors);
     let exposure = parse_exposure(spec, &mut errors);
-    let limits = parse_resources(spec, &mut errors);
+    let (limits, quota) = parse_resources(spec, &mut errors);
     let cordoned = match spec.get("cordoned") {
         None => false,
         Some(Value::Bool(cordoned)) => *cordoned,
@@ -125,6 +126,7 @@ pub fn parse_tenant(tenant: &Value) -> Result<Tenant, Vec<FieldError>> {
             network,
             exposure,
             limits,
+            quota,
             cordoned,
             granted: Granted::default(),
         }),
@@ -650,17 +652,18 @@ pub(crate) fn flag(
     }
 }
 
-fn parse_resources(spec: Fields<'_>, errors: &mut Errors) -> Vec<Value> {
+fn parse_resources(spec: Fields<'_>, errors: &mut Errors) -> (Vec<Value>, Amounts) {
     let path = FieldPath::of("spec.resources");
     let resources = object(spec.get("resources"), &path, errors);
-    known(resources, &path, &["limitRange"], errors);
+    known(resources, &path, &["limitRange", "quota"], errors);
+    let quota = parse_quota(resources, &path, errors);
     if resources.get("limitRange").is_none() {
-        return default_limits();
+        return (default_limits(), quota);
     }
     let path = path.then("limitRange");
     let range = object(resources.get("limitRange"), &path, errors);
     known(range, &path, &["limits"], errors);
-    parse_limits(range, &path, errors)
+    (parse_limits(range, &path, errors), quota)
 }
 
 #[cfg(test)]

@@ -38,7 +38,9 @@ mod hostnames;
 mod metrics;
 mod namespaces;
 mod nodes;
+mod prefixes;
 mod queue;
+mod quotas;
 mod shards;
 mod tenants;
 

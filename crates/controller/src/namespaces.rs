@@ -19,11 +19,12 @@ use crate::queue::Outcome;
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
 /// The kinds that isolate a namespace.
-pub(crate) fn kinds() -> [Kind; 3] {
+pub(crate) fn kinds() -> [Kind; 4] {
     [
         Kind::new(RBAC, "RoleBinding"),
         Kind::new("networking.k8s.io/v1", "NetworkPolicy"),
         Kind::new("v1", "LimitRange"),
+        Kind::new("v1", "ResourceQuota"),
     ]
 }
 
@@ -202,7 +203,7 @@ async fn owner(context: &Context, record: &NamespaceRecord) -> Result<Owner, Clu
         }
     };
     // Whether its prefix conflicts with another's is no matter: it keeps what it has.
-    Ok(match standing(&record, &[]) {
+    Ok(match standing(&record) {
         Standing::Good(tenant) | Standing::Conflict(tenant, _) => Owner::Tenant(tenant),
         Standing::Invalid(_) => Owner::Closed("the Tenant's spec is invalid".to_owned()),
         Standing::Deleting => Owner::Deleted,

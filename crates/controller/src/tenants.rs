@@ -17,7 +17,7 @@ use crate::decide::standing::{Standing, standing};
 use crate::decide::status::{Known, present, status};
 use crate::events::{News, news, tell};
 use crate::queue::Outcome;
-use crate::{namespaces, nodes, shards};
+use crate::{namespaces, nodes, prefixes, quotas, shards};
 
 /// How long a right that was taken away may still be honoured: the API server hears of changes
 /// to roles with a delay of up to a second.
@@ -28,9 +28,17 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, 
     let Some(record) = context.tenants.get(name) else {
         return gone(context, name).await;
     };
-    let standing = standing(&record, &context.tenants.all());
+    let mut standing = standing(&record);
     if standing == Standing::Deleting {
         return end(context, &record).await;
+    }
+    if let Standing::Good(tenant) = &standing
+        && let Some(error) = prefixes::claim(context, tenant).await?
+    {
+        standing = Standing::Conflict(tenant.clone(), error);
+    }
+    if let Standing::Good(tenant) | Standing::Conflict(tenant, _) = &standing {
+        quotas::keep(context, tenant).await?;
     }
     let result = establish(context, &record, &standing).await;
     let mut failure = result.as_ref().err().map(ReconcileError::line);
@@ -38,7 +46,11 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, 
         failure = Some("no room is left for its users in the gateway's roles".to_owned());
     }
     report(context, &record, &standing, failure, None).await?;
-    result.map(|()| Outcome::Done)
+    result.map(|()| match standing {
+        // Nothing tells of an entry that is given up.
+        Standing::Conflict(..) => Outcome::After(prefixes::RETRY),
+        _ => Outcome::Done,
+    })
 }
 
 /// The finalizer comes before everything that must be taken back, the claims after it.
@@ -163,6 +175,13 @@ async fn end(context: &Context, record: &TenantRecord) -> Result<Outcome, Reconc
         return Ok(Outcome::After(Duration::ZERO));
     }
     forget_former(context, &record.name, None).await?;
+    if let (Ok(tenant), Some(holder)) = (
+        &record.tenant,
+        prefixes::holder_of(&record.name, &record.uid),
+    ) {
+        prefixes::release(context, &tenant.prefix, &holder).await?;
+        quotas::close(context, &holder).await?;
+    }
     let mut finalizers = finalizers(record);
     finalizers.retain(|name| name != labels::FINALIZER);
     match set_finalizers(context, record, &finalizers).await {

@@ -77,6 +77,8 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     set(&mut mend, "matchConditions", json!([administrators()]));
     let mut judge = webhook("judge", client, "/validate", judging_rules());
     set(&mut judge, "namespaceSelector", tenants_namespaces());
+    // What is let in is charged to the tenant's quota.
+    set(&mut judge, "sideEffects", json!("NoneOnDryRun"));
     set(
         &mut judge,
         "matchConditions",

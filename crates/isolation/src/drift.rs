@@ -43,6 +43,9 @@ pub fn drift(wanted: &Value, live: &Value) -> Option<FieldPath> {
         let path = root.clone().key(key);
         match (key.as_str(), limits) {
             ("spec", true) => limit_range(wanted.get(key), live.get(key), path),
+            ("spec", false) if kind == "ResourceQuota" => {
+                resource_quota(wanted.get(key), live, path)
+            }
             _ => field(key, wanted.get(key), live.get(key), path, Compare::Exactly),
         }
     })
@@ -181,6 +184,19 @@ fn limit_range(wanted: Option<&Value>, live: Option<&Value>, path: FieldPath) ->
         spec
     });
     field("spec", filled.as_ref(), live, path, Compare::AsQuantities)
+}
+
+/// A quota holds once the control plane has taken it up: `status.hard` says so.
+fn resource_quota(
+    wanted: Option<&Value>,
+    live: &Map<String, Value>,
+    path: FieldPath,
+) -> Option<FieldPath> {
+    let compare = Compare::AsQuantities;
+    let hard = wanted.and_then(|spec| spec.get("hard"));
+    let status = live.get("status").and_then(|status| status.get("hard"));
+    field("spec", wanted, live.get("spec"), path, compare)
+        .or_else(|| field("hard", hard, status, FieldPath::of("status.hard"), compare))
 }
 
 fn fill(limit: &mut Map<String, Value>, from: &str, to: &str) {

@@ -98,6 +98,23 @@ const WATCH: &[&str] = &["get", "list", "watch"];
 fn webhook() -> Value {
     let facts = vec![
         rule(GROUP, &["ledgerentries"], LEASE),
+        // What quotas count.
+        rule(
+            "",
+            &[
+                "persistentvolumeclaims",
+                "pods",
+                "replicationcontrollers",
+                "services",
+            ],
+            WATCH,
+        ),
+        rule(
+            "apps",
+            &["daemonsets", "deployments", "replicasets", "statefulsets"],
+            WATCH,
+        ),
+        rule("batch", &["cronjobs", "jobs"], WATCH),
         rule(
             "",
             &[
@@ -175,7 +192,7 @@ fn controller() -> Vec<Value> {
                 rule("", &["nodes"], &["get", "list", "watch", "patch"]),
                 rule("", &["pods"], &["list"]),
                 rule("", &["pods/eviction"], &["create"]),
-                rule("", &["limitranges"], KEEP),
+                rule("", &["limitranges", "resourcequotas"], KEEP),
                 rule("networking.k8s.io", &["networkpolicies"], KEEP),
                 // Whether the names that tenants claimed are in use.
                 rule("networking.k8s.io", &["ingresses"], &["list"]),

@@ -122,6 +122,19 @@ pub fn namespace_objects(tenant: &Tenant, namespace: &NamespaceName) -> Vec<Valu
         );
     }
     objects.extend(network::isolation(tenant, namespace));
+    if !tenant.quota.is_empty() {
+        // The second line: not even one namespace alone gets beyond what the tenant may use.
+        objects.push(json!({
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {
+                "name": "bulkhead-quota",
+                "namespace": namespace,
+                "labels": labels_of(tenant),
+            },
+            "spec": {"hard": tenant.quota},
+        }));
+    }
     if !tenant.limits.is_empty() {
         objects.push(json!({
             "apiVersion": "v1",

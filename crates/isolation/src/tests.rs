@@ -29,6 +29,7 @@ fn tenant(name: &str) -> Tenant {
         images: bulkhead_model::Images::default(),
         exposure: Default::default(),
         limits: bulkhead_api::default_limits(),
+        quota: Default::default(),
         cordoned: false,
         granted: bulkhead_model::Granted {
             ids: bulkhead_model::IdRange::new(1_000_000_000, 1_000_009_999),

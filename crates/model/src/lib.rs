@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod classes;
+pub mod counted;
 pub mod exposure;
 pub mod finding;
 pub mod host_path;
@@ -19,6 +20,7 @@ pub mod names;
 pub mod network;
 pub mod nodes;
 pub mod profile;
+pub mod quantity;
 pub mod rules;
 pub mod tenant;
 pub mod view;

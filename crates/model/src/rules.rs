@@ -71,6 +71,17 @@ pub struct TenantRules {
     /// ClusterRoles of `spec.roles`, which RoleBindings may name beside the built-in ones.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub cluster_roles: BTreeSet<String>,
+    /// Whether the tenant has a quota: then nothing that it counts is let in without being charged.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub limited: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands the field over by reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A Linux capability in the API's canonical form: upper case, without `CAP_`.

@@ -15,6 +15,7 @@ use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantNam
 use crate::network::Network;
 use crate::nodes::Nodes;
 use crate::profile::{Profile, StandardsVersion, Tier};
+use crate::quantity::Amounts;
 use crate::rules::{Capability, TenantRules};
 
 /// One tenant.
@@ -54,6 +55,8 @@ pub struct Tenant {
     pub exposure: Exposure,
     /// The `spec.limits` of the LimitRange in each namespace.
     pub limits: Vec<Value>,
+    /// What it may use over all its namespaces together; empty: no limit.
+    pub quota: Amounts,
     /// A cordoned tenant keeps what it has and makes nothing new.
     pub cordoned: bool,
     /// What the ledger has granted it and the cluster can do. A Tenant that was just read has
@@ -98,6 +101,7 @@ impl Tenant {
                 .map(|role| role.cluster_role.clone())
                 .collect(),
             ids: self.id_rules(),
+            limited: !self.quota.is_empty(),
         }
     }
 
@@ -332,6 +336,7 @@ mod tests {
             images: Images::default(),
             exposure: Exposure::default(),
             limits: vec![],
+            quota: Amounts::new(),
             cordoned: false,
             granted: Granted::default(),
         }

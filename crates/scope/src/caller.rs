@@ -126,6 +126,7 @@ mod tests {
             images: bulkhead_model::Images::default(),
             exposure: Default::default(),
             limits: vec![],
+            quota: Default::default(),
             cordoned: false,
             granted: bulkhead_model::Granted::default(),
         };

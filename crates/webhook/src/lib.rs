@@ -9,6 +9,7 @@ mod facts;
 mod hostnames;
 mod metrics;
 mod namespaces;
+mod quota;
 mod routes;
 mod run;
 mod tenants;

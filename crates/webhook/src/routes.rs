@@ -14,6 +14,7 @@ use crate::facts::look_up;
 use crate::hostnames;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
+use crate::quota::Quotas;
 use crate::tenants;
 
 /// The API server takes objects of up to 3 MiB and sends two of them.
@@ -24,6 +25,8 @@ pub struct Webhook {
     namespaces: Namespaces,
     tenants: TenantCache,
     metrics: Metrics,
+    /// None where there is no cluster to count in.
+    quotas: Option<std::sync::Arc<Quotas>>,
 }
 
 #[derive(Clone, Copy)]
@@ -46,8 +49,14 @@ impl Route {
 impl Webhook {
     /// A webhook that knows what the caches know, and asks the cluster for namespaces that are
     /// too young for them.
-    pub(crate) fn new(namespaces: NamespaceCache, tenants: TenantCache, cluster: Cluster) -> Self {
+    pub(crate) fn new(
+        namespaces: NamespaceCache,
+        tenants: TenantCache,
+        cluster: Cluster,
+        quotas: std::sync::Arc<Quotas>,
+    ) -> Self {
         Self {
+            quotas: Some(quotas),
             namespaces: Namespaces::new(namespaces, Some(cluster)),
             tenants,
             metrics: Metrics::new(),
@@ -59,6 +68,7 @@ impl Webhook {
     #[must_use]
     pub fn fixed(namespaces: Vec<Value>, tenants: Vec<Value>) -> Self {
         Self {
+            quotas: None,
             namespaces: Namespaces::new(NamespaceCache::fixed(namespaces), None),
             tenants: TenantCache::fixed(tenants),
             metrics: Metrics::new(),
@@ -68,7 +78,9 @@ impl Webhook {
     /// Whether it knows enough to be asked.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.namespaces.is_ready() && self.tenants.is_ready()
+        self.namespaces.is_ready()
+            && self.tenants.is_ready()
+            && self.quotas.as_ref().is_none_or(|quotas| quotas.is_ready())
     }
 
     /// Answers one request. What is no AdmissionReview gets an HTTP error, at which the API
@@ -175,10 +187,28 @@ impl Webhook {
                 }
                 // Last, so that as little as can be is claimed for what is refused.
                 match hostnames::claim(cluster, request, &rules).await {
-                    Ok(()) => answer,
+                    Ok(()) => self.charge(request, &rules).await,
                     Err(denial) => Answer::Denied(denial),
                 }
             }
+        }
+    }
+}
+
+impl Webhook {
+    /// Charges what has been judged, after everybody has mended it.
+    async fn charge(&self, request: &AdmissionRequest<'_>, rules: &TenantRules) -> Answer {
+        let charged = match &self.quotas {
+            _ if !rules.limited => Ok(()),
+            Some(quotas) => quotas.charge(request, rules).await,
+            None => Err("there is no cluster to count in".to_owned()),
+        };
+        match charged {
+            Ok(()) => Answer::Allowed,
+            Err(message) => Answer::Denied(Denial {
+                controls: vec!["quota"],
+                ..Denial::forbidden(message)
+            }),
         }
     }
 }

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
 use bulkhead_serve::{Limits, Server, TlsFiles};
 
+use crate::quota::Quotas;
 use crate::routes::Webhook;
 
 /// What the webhook is started with.
@@ -47,7 +48,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let namespaces = NamespaceCache::start(&cluster);
     let tenants = TenantCache::start(&cluster);
     tracing::info!(address = %server.address(), "the webhook listens");
-    let webhook = Arc::new(Webhook::new(namespaces, tenants, cluster));
+    let quotas = Quotas::start(&cluster, namespaces.clone(), identity());
+    let webhook = Arc::new(Webhook::new(namespaces, tenants, cluster, quotas));
     let handler = move |request, _| {
         let webhook = Arc::clone(&webhook);
         async move { webhook.respond(request).await }
@@ -55,4 +57,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     server.run(handler, stop).await;
     tracing::info!("the webhook has stopped");
     Ok(())
+}
+
+/// What tells this process from all others that lease from the ledger, now and later.
+fn identity() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }

@@ -36,7 +36,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "webhook",
         Kind::App,
-        &["api", "cluster", "controls", "model", "serve"],
+        &["api", "cluster", "controls", "isolation", "model", "serve"],
     ),
     (
         "controller",

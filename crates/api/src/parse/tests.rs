@@ -384,6 +384,18 @@ fn wrong_specs_are_refused_with_the_fields_path() {
         (json!({"cordoned": "yes"}), "spec.cordoned"),
         (json!({"resources": {"quota": {}}}), "spec.resources.quota"),
         (
+            json!({"resources": {"quota": {"hard": {"pods": "-1"}}}}),
+            "spec.resources.quota.hard.pods",
+        ),
+        (
+            json!({"resources": {"quota": {"hard": {"pods": "1e400"}}}}),
+            "spec.resources.quota.hard.pods",
+        ),
+        (
+            json!({"resources": {"quota": {"hard": {"potatoes": 1}}}}),
+            "spec.resources.quota.hard.potatoes",
+        ),
+        (
             json!({"resources": {"limitRange": {}}}),
             "spec.resources.limitRange.limits",
         ),

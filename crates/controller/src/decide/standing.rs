@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_api::{FieldError, overlapping};
+use bulkhead_api::FieldError;
 use bulkhead_cluster::TenantRecord;
 use bulkhead_model::Tenant;
 
@@ -19,27 +19,15 @@ pub(crate) enum Standing {
     Deleting,
 }
 
-/// How a tenant stands among all. Of two with overlapping prefixes the one that was created
-/// first wins, by UID if both came within a second: an order that nobody can argue with later.
-pub(crate) fn standing(record: &TenantRecord, all: &[Arc<TenantRecord>]) -> Standing {
+/// How a tenant stands by its own object. That its prefix is another's stands in the ledger: see
+/// `prefixes`.
+pub(crate) fn standing(record: &TenantRecord) -> Standing {
     if record.deleting {
         return Standing::Deleting;
     }
-    let tenant = match &record.tenant {
-        Ok(tenant) => tenant.clone(),
-        Err(errors) => return Standing::Invalid(errors.clone()),
-    };
-    let older = |other: &TenantRecord| {
-        (other.created.as_str(), other.uid.as_str())
-            < (record.created.as_str(), record.uid.as_str())
-    };
-    let earlier = all
-        .iter()
-        .filter(|other| other.name != record.name && older(other))
-        .filter_map(|other| other.tenant.as_deref().ok());
-    match overlapping(&tenant, earlier) {
-        Some(error) => Standing::Conflict(tenant, error),
-        None => Standing::Good(tenant),
+    match &record.tenant {
+        Ok(tenant) => Standing::Good(tenant.clone()),
+        Err(errors) => Standing::Invalid(errors.clone()),
     }
 }
 
@@ -79,59 +67,16 @@ mod tests {
     }
 
     #[test]
-    fn the_earlier_of_two_overlapping_tenants_wins() {
-        let conflict = "conflict at spec.namespaceOptions.prefix";
-        for (tenants, expected) in [
+    fn a_tenant_stands_by_its_object() {
+        for (tenant, expected) in [
+            (record("a", "acme-", "01", false), "good"),
+            (record("a", "acme-", "01", true), "deleting"),
             (
-                vec![
-                    record("a", "acme-", "01", false),
-                    record("b", "globex-", "00", false),
-                ],
-                ["good", "good"],
-            ),
-            (
-                vec![
-                    record("a", "acme-", "01", false),
-                    record("b", "acme-prod-", "02", false),
-                ],
-                ["good", conflict],
-            ),
-            (
-                vec![
-                    record("a", "acme-", "03", false),
-                    record("b", "acme-prod-", "02", false),
-                ],
-                [conflict, "good"],
-            ),
-            // Within one second the UID decides: `u-a` before `u-b`.
-            (
-                vec![
-                    record("b", "acme-", "01", false),
-                    record("a", "acme-", "01", false),
-                ],
-                [conflict, "good"],
-            ),
-            // Namespaces of a tenant that is going may still stand.
-            (
-                vec![
-                    record("a", "acme-", "01", true),
-                    record("b", "acme-", "02", false),
-                ],
-                ["deleting", conflict],
-            ),
-            (
-                vec![
-                    record("a", "NO", "01", false),
-                    record("b", "acme-", "02", false),
-                ],
-                ["invalid at spec.namespaceOptions.prefix", "good"],
+                record("a", "NO", "01", false),
+                "invalid at spec.namespaceOptions.prefix",
             ),
         ] {
-            let got: Vec<String> = tenants
-                .iter()
-                .map(|t| word(&standing(t, &tenants)))
-                .collect();
-            assert_eq!(got, expected);
+            assert_eq!(word(&standing(&tenant)), expected);
         }
     }
 

@@ -268,8 +268,7 @@ mod tests {
     }
 
     fn ready_of(record: &TenantRecord, known: &Known<'_>) -> String {
-        let all = [Arc::new(record.clone())];
-        let status = status(record, &standing(record, &all), known, NOW);
+        let status = status(record, &standing(record), known, NOW);
         let condition = &status.conditions[0];
         format!(
             "{:?} {}: {}",
@@ -371,8 +370,7 @@ mod tests {
             ..Known::default()
         };
         let of = |record: &TenantRecord, known: &Known<'_>, now: &str| {
-            let all = [Arc::new(record.clone())];
-            status(record, &standing(record, &all), known, now)
+            status(record, &standing(record), known, now)
         };
         let first = of(&tenant(json!({}), Value::Null), &known, BEFORE);
         let record = tenant(json!({}), serde_json::to_value(&first).unwrap());
@@ -405,8 +403,7 @@ mod tests {
             problems,
             ..Known::default()
         };
-        let all = [Arc::new(record.clone())];
-        let status = status(&record, &standing(&record, &all), &known, NOW);
+        let status = status(&record, &standing(&record), &known, NOW);
         let lines: Vec<String> = status
             .namespaces
             .iter()

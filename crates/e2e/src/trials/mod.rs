@@ -10,10 +10,12 @@ mod faults;
 mod guests;
 mod ids;
 mod leaders;
+mod ledger;
 mod life;
 mod networks;
 mod nodes;
 mod outages;
+mod quota;
 mod restart;
 mod strays;
 mod tenant_specs;
@@ -41,6 +43,8 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         networks::TRIALS,
         ids::TRIALS,
         doors::TRIALS,
+        ledger::TRIALS,
+        quota::TRIALS,
         strays::TRIALS,
     ];
     let mut all = attacks::trials(bed);
@@ -62,6 +66,7 @@ pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         life::TRIALS,
         faults::TRIALS,
         fairness::TRIALS,
+        quota::DISRUPTIVE,
     ];
     tables
         .into_iter()

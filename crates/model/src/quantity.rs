@@ -1,6 +1,103 @@
-//! Kubernetes quantities, as far as comparing them needs.
+//! Kubernetes quantities, as far as comparing and adding them needs.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// An exact amount of something: billionths, never negative.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
+pub struct Amount(u128);
+
+/// Amounts by the name of the resource.
+pub type Amounts = BTreeMap<String, Amount>;
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// So many whole ones.
+    #[must_use]
+    pub const fn whole(count: u64) -> Self {
+        Self(count as u128 * NANO)
+    }
+
+    /// Reads a quantity as Kubernetes writes them. None: not a quantity, negative, or too large to
+    /// be meant.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Self> {
+        nanos(value).map(Self)
+    }
+
+    /// The sum; the largest amount there is if it is beyond that.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left; nothing if the other is more.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// A whole part of it, rounded down to whole ones if it is made of such.
+    #[must_use]
+    pub const fn part(self, of: u128) -> Self {
+        let part = self.0 / of;
+        if self.0.is_multiple_of(NANO) {
+            Self(part - part % NANO)
+        } else {
+            Self(part)
+        }
+    }
+}
+
+/// Adds amounts to others, resource by resource.
+pub fn add(to: &mut Amounts, amounts: &Amounts) {
+    for (resource, amount) in amounts {
+        let sum = to.entry(resource.clone()).or_default();
+        *sum = sum.plus(*amount);
+    }
+}
+
+/// The larger of each.
+pub fn raise(to: &mut Amounts, amounts: &Amounts) {
+    for (resource, amount) in amounts {
+        let most = to.entry(resource.clone()).or_default();
+        *most = (*most).max(*amount);
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MILLI: u128 = NANO / 1000;
+        match self.0 {
+            n if n.is_multiple_of(NANO) => write!(f, "{}", n / NANO),
+            n if n.is_multiple_of(MILLI) => write!(f, "{}m", n / MILLI),
+            n => write!(f, "{n}n"),
+        }
+    }
+}
+
+impl TryFrom<String> for Amount {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        parse(&text)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a quantity"))
+    }
+}
+
+impl From<Amount> for String {
+    fn from(amount: Amount) -> Self {
+        amount.to_string()
+    }
+}
 
 /// Whether two values are one quantity, however they are written: the API server stores `1` for
 /// `1000m`. Values that are no quantities are never the same.
@@ -17,7 +114,8 @@ pub fn percent(part: &Value, whole: &Value) -> Option<u128> {
 }
 
 /// The value in billionths. None: not a quantity, negative, or too large to be meant.
-pub(crate) fn nanos(value: &Value) -> Option<u128> {
+#[must_use]
+pub fn nanos(value: &Value) -> Option<u128> {
     match value {
         Value::Number(number) => number.as_u64().map(|n| u128::from(n) * NANO),
         Value::String(text) => parse(text),
@@ -33,7 +131,7 @@ fn parse(text: &str) -> Option<u128> {
         .unwrap_or(text.len());
     let (digits, suffix) = text.split_at(end);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if digits.is_empty() || digits == "." || fraction.contains('.') || digits.len() > 18 {
+    if digits.is_empty() || digits == "." || fraction.contains('.') || digits.len() > 28 {
         return None;
     }
     let mantissa: u128 = format!("{whole}{fraction}").parse().ok()?;
@@ -132,6 +230,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_amount_is_read_as_it_is_written(n in 0..10_000_000_000_000_000_000u128) {
+            let amount = Amount(n);
+            prop_assert_eq!(Amount::try_from(amount.to_string()), Ok(amount));
+        }
+
         #[test]
         fn any_text_gives_an_answer(text in ".{0,40}", numbers in "[0-9.]{0,20}[eEinumkKMGTP]{0,2}[-+0-9]{0,12}") {
             let _ = parse(&text);

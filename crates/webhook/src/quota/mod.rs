@@ -1,0 +1,434 @@
+//! Tenants' quotas: what a request would bring about is charged before it is let in.
+//!
+//! A replica leases from the tenant's account in the ledger (one write on condition that the account
+//! has not changed), charges in memory what it admits, and settles: what the watches have seen
+//! come about is counted as existing and leaves the lease. The arithmetic, and why it never lends too
+//! much, is in `bulkhead_isolation::ledger`; here are the clocks and the requests.
+//!
+//! The times rest on each other. A replica admits only within [`VALID`] of the last write that it
+//! began and that succeeded. The API server waits three seconds for an answer ([`ANSWER`]); what was
+//! admitted has come about within [`LANDING`] of the answer, or never does. So a lease that has stayed the
+//! same for all three together is one of a replica that is gone, and what it admitted is in a count made then.
+
+mod counts;
+mod tend;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bulkhead_cluster::{
+    Cluster, Kind, Ledger, LedgerCache, NamespaceCache, NamespaceRecord, Revision,
+};
+use bulkhead_isolation::ledger::account::{Account, Counted};
+use bulkhead_isolation::ledger::book::{Book, Charge, Short};
+use bulkhead_isolation::ledger::usage::{growth, usage};
+use bulkhead_model::counted::{CountedKind, kind_of};
+use bulkhead_model::quantity::Amounts;
+use bulkhead_model::{AdmissionRequest, ClaimKind, Operation, TenantRules};
+
+use self::counts::Counts;
+
+/// For how long after a write a replica goes on admitting.
+pub(crate) const VALID: Duration = Duration::from_secs(5);
+/// For how long the API server waits for an answer.
+pub(crate) const ANSWER: Duration = Duration::from_secs(3);
+/// For how long after an answer what was admitted may still come about.
+pub(crate) const LANDING: Duration = Duration::from_secs(8);
+/// For how long a request waits for what others hold unused.
+const PATIENCE: Duration = Duration::from_millis(1200);
+/// How old the ledger's cache may be.
+const STALE: Duration = Duration::from_secs(10);
+
+/// The quotas of all tenants, as one replica keeps them.
+pub(crate) struct Quotas {
+    cluster: Cluster,
+    ledger: Ledger,
+    accounts: LedgerCache,
+    namespaces: NamespaceCache,
+    /// What this replica is called in accounts. A new one for each process.
+    me: String,
+    counts: Mutex<BTreeMap<CountedKind, Arc<Counts>>>,
+    books: Mutex<BTreeMap<String, Arc<TenantBook>>>,
+    moved: Arc<tokio::sync::Notify>,
+}
+
+/// One tenant's book, and what belongs to it.
+pub(crate) struct TenantBook {
+    rules: TenantRules,
+    state: Mutex<BookState>,
+    /// Held while the account is being written.
+    gate: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct BookState {
+    book: Book,
+    /// Until when the lease may be charged.
+    until: Option<Instant>,
+    /// When something was last charged.
+    busy: Option<Instant>,
+    /// What is known of the requests that were charged, by request.
+    requests: BTreeMap<String, Request>,
+}
+
+/// What tells whether a request has come about.
+#[derive(Clone)]
+struct Request {
+    kind: CountedKind,
+    namespace: String,
+    name: String,
+    uid: String,
+    /// For a change: the version it was made from, and what the object uses after it.
+    change: Option<(u64, Amounts)>,
+    answered: Instant,
+}
+
+impl Quotas {
+    pub(crate) fn start(cluster: &Cluster, namespaces: NamespaceCache, me: String) -> Arc<Self> {
+        let quotas = Arc::new(Self {
+            cluster: cluster.clone(),
+            ledger: Ledger::new(cluster),
+            accounts: LedgerCache::start(cluster, Some(ClaimKind::Quota)),
+            namespaces,
+            me,
+            counts: Mutex::default(),
+            books: Mutex::default(),
+            moved: Arc::default(),
+        });
+        tokio::spawn(tend::run(Arc::downgrade(&quotas)));
+        quotas
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.accounts.is_ready()
+    }
+
+    /// Charges what a request would bring about to its tenant.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    pub(crate) async fn charge(
+        self: &Arc<Self>,
+        request: &AdmissionRequest<'_>,
+        rules: &TenantRules,
+    ) -> Result<(), String> {
+        let Some(wanted) = self.wanted(request)? else {
+            return Ok(());
+        };
+        let account = self.account(rules)?;
+        let counts = |resource: &&String| kind_of(resource).is_ok_and(|kind| kind == wanted.0.kind);
+        if !account.hard.keys().any(|resource| counts(&resource)) {
+            return Ok(());
+        }
+        if request.dry_run {
+            return Ok(());
+        }
+        let (about, charge) = wanted;
+        let counts = self.count(&about.kind, request);
+        let deadline = Instant::now() + PATIENCE;
+        while !counts.is_ready() {
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "{} are not counted yet, try again shortly",
+                    about.kind
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let book = self.book(rules);
+        loop {
+            match book.charge(&about, &charge) {
+                Ok(()) => return Ok(()),
+                Err(shorts) => {
+                    let account = self.settle(&book, &charge.amounts, true).await?;
+                    if book.charge(&about, &charge).is_ok() {
+                        return Ok(());
+                    }
+                    if Instant::now() > deadline || !self.others_have(&account, &shorts) {
+                        return Err(refusal(rules, &account, &charge.amounts));
+                    }
+                    let moved = self.moved.notified();
+                    let _ = tokio::time::timeout(Duration::from_millis(100), moved).await;
+                }
+            }
+        }
+    }
+
+    /// What is to be charged; none if the request brings nothing about that could be limited.
+    fn wanted(&self, request: &AdmissionRequest<'_>) -> Result<Option<(Request, Charge)>, String> {
+        let sub = request.sub_resource.as_deref().unwrap_or_default();
+        let kind = CountedKind::new(&request.resource.group, &request.resource.resource);
+        let creates = request.operation == Operation::Create && sub.is_empty();
+        let changes = request.operation == Operation::Update
+            && (sub.is_empty() || sub == "resize")
+            && !kind.is_plain();
+        let Some(object) = request.object.as_ref().filter(|_| creates || changes) else {
+            return Ok(None);
+        };
+        let uncounted = |why: String| format!("what it uses cannot be counted: {why}");
+        let after = usage(&kind, object).map_err(uncounted)?;
+        let metadata = bulkhead_model::view::Fields::of(object.get("metadata"));
+        let (amounts, change) = match (&request.old_object, creates) {
+            (Some(old), false) => {
+                let before = usage(&kind, old).map_err(uncounted)?;
+                let version = bulkhead_model::view::Fields::of(old.get("metadata"))
+                    .str("resourceVersion")
+                    .and_then(|version| version.parse().ok())
+                    .unwrap_or_default();
+                (growth(&before, &after), Some((version, after)))
+            }
+            _ => (after, None),
+        };
+        if amounts.is_empty() {
+            return Ok(None);
+        }
+        let namespace = request.namespace.clone().unwrap_or_default();
+        let name = metadata.str("name").unwrap_or(&request.name).to_owned();
+        let about = Request {
+            kind: kind.clone(),
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: metadata.str("uid").unwrap_or_default().to_owned(),
+            change,
+            answered: Instant::now(),
+        };
+        let charge = Charge {
+            request: request.uid.clone(),
+            kind: kind.to_string(),
+            key: format!("{namespace}/{name}"),
+            amounts,
+            creates,
+            seen: None,
+        };
+        Ok(Some((about, charge)))
+    }
+
+    fn account(&self, rules: &TenantRules) -> Result<Account, String> {
+        if self.accounts.stale_for().is_some_and(|age| age > STALE) {
+            return Err("the ledger cannot be reached".to_owned());
+        }
+        let record = self.accounts.entry(ClaimKind::Quota, rules.uid.as_str());
+        let record = record.ok_or("the tenant's account is not known yet, try again shortly")?;
+        let entry = record.entry.as_ref();
+        let entry = entry.map_err(|_| "the tenant's account cannot be read")?;
+        Account::parse(&entry.data)
+            .map_err(|error| format!("the tenant's account cannot be read: {error}"))
+    }
+
+    fn book(&self, rules: &TenantRules) -> Arc<TenantBook> {
+        let mut books = lock(&self.books);
+        let book = books.entry(rules.uid.to_string()).or_insert_with(|| {
+            Arc::new(TenantBook {
+                rules: rules.clone(),
+                state: Mutex::default(),
+                gate: tokio::sync::Mutex::default(),
+            })
+        });
+        book.clone()
+    }
+
+    /// Follows a kind from now on, as the request calls it.
+    fn count(
+        self: &Arc<Self>,
+        counted: &CountedKind,
+        request: &AdmissionRequest<'_>,
+    ) -> Arc<Counts> {
+        let mut counts = lock(&self.counts);
+        if let Some(followed) = counts.get(counted) {
+            return followed.clone();
+        }
+        let kind = match request.kind.group.as_str() {
+            "" => Kind::new(&request.kind.version, &request.kind.kind),
+            group => Kind::new(
+                &format!("{group}/{}", request.kind.version),
+                &request.kind.kind,
+            ),
+        };
+        let (quotas, moved) = (Arc::downgrade(self), self.moved.clone());
+        let of = counted.clone();
+        let sighted = move |(uid, version, used, point): counts::Sighting<'_>| {
+            if let Some(quotas) = quotas.upgrade() {
+                quotas.sighted(&of, uid, version, used, point);
+            }
+        };
+        let followed = Counts::follow(&self.cluster, counted, kind, sighted, move || {
+            moved.notify_waiters();
+        });
+        counts.insert(counted.clone(), followed.clone());
+        followed
+    }
+
+    /// Notes in every book what an object that was seen settles.
+    fn sighted(
+        &self,
+        kind: &CountedKind,
+        uid: &str,
+        version: u64,
+        used: Option<&Amounts>,
+        point: u64,
+    ) {
+        let books: Vec<_> = lock(&self.books).values().cloned().collect();
+        for book in books {
+            let mut state = lock(&book.state);
+            let state = &mut *state;
+            state.requests.retain(|request, about| {
+                let came_about = about.uid == uid
+                    && about.kind == *kind
+                    && match (&about.change, used) {
+                        (None, _) => true,
+                        (Some((from, after)), Some(used)) => version > *from && used == after,
+                        (Some(_), None) => false,
+                    };
+                if came_about {
+                    state.book.saw(request, point);
+                }
+                !came_about
+            });
+        }
+    }
+
+    /// Settles a book with the tenant's account, and leases what is wanted if it is free. The result is
+    /// the account as it is then.
+    async fn settle(
+        &self,
+        book: &TenantBook,
+        wants: &Amounts,
+        spare: bool,
+    ) -> Result<Account, String> {
+        let _gate = book.gate.lock().await;
+        let counted = self.counted(&book.rules).await?;
+        let unreadable = "the tenant's account cannot be read";
+        let mut began = Instant::now();
+        let written = self
+            .ledger
+            .update(ClaimKind::Quota, book.rules.uid.as_str(), |entry| {
+                began = Instant::now();
+                let Some(entry) = entry else {
+                    return (Revision::Keep, Err("the tenant has no account"));
+                };
+                let Ok(account) = Account::parse(&entry.data) else {
+                    return (Revision::Keep, Err(unreadable));
+                };
+                let mut state = lock(&book.state);
+                let after = state
+                    .book
+                    .settle(&self.me, &account, &counted, wants, spare);
+                state.book.brace(&self.me, &after);
+                let same = after == account;
+                let revision = match same {
+                    true => Revision::Keep,
+                    false => Revision::Write(bulkhead_model::LedgerEntry {
+                        data: after.data(),
+                        ..entry.clone()
+                    }),
+                };
+                (revision, Ok(after))
+            })
+            .await;
+        match written {
+            Ok(Ok(after)) => {
+                let mut state = lock(&book.state);
+                state.book.settled(&self.me, &after);
+                state.until = Some(began + VALID);
+                Ok(after)
+            }
+            Ok(Err(why)) => Err(why.to_owned()),
+            Err(error) => {
+                tracing::warn!(tenant = %book.rules.tenant, error = error.chain(), "cannot write an account");
+                Err("the ledger cannot be written".to_owned())
+            }
+        }
+    }
+
+    /// What exists of each kind that is followed and known, in the tenant's namespaces.
+    async fn counted(&self, rules: &TenantRules) -> Result<BTreeMap<String, Counted>, String> {
+        let followed: Vec<_> = {
+            let counts = lock(&self.counts);
+            counts.iter().map(|(k, c)| (k.clone(), c.clone())).collect()
+        };
+        let mut result = BTreeMap::new();
+        for (kind, counts) in followed {
+            // A namespace that the cache has not heard of yet may be the tenant's.
+            let mut ours: Vec<String> = Vec::new();
+            for name in counts.strange(|name| self.namespaces.get(name).is_some()) {
+                match self.whose(&name).await? {
+                    Some(record) if record.belongs_to(&rules.tenant, &rules.uid) => ours.push(name),
+                    Some(record) if record.tenant.is_some() => {}
+                    _ => counts.is_foreign(&name),
+                }
+            }
+            let known = self.namespaces.of_tenant(&rules.tenant, &rules.uid);
+            ours.extend(known.iter().map(|record| record.name.to_string()));
+            ours.sort();
+            ours.dedup();
+            if let Some((at, used)) = counts.sum(&ours) {
+                result.insert(kind.to_string(), Counted { at, used });
+            }
+        }
+        Ok(result)
+    }
+
+    async fn whose(&self, namespace: &str) -> Result<Option<NamespaceRecord>, String> {
+        let reference = bulkhead_cluster::ObjectRef::cluster(Kind::namespace(), namespace);
+        let live = self.cluster.get(&reference).await;
+        let live = live.map_err(|_| format!("the namespace `{namespace}` cannot be looked up"))?;
+        Ok(live.as_ref().and_then(NamespaceRecord::of))
+    }
+
+    /// Whether other replicas hold what is short; they give back what they do not need.
+    fn others_have(&self, account: &Account, shorts: &[Short]) -> bool {
+        let others = account.leases.iter().filter(|(name, _)| **name != self.me);
+        let mut lent = others.map(|(_, lease)| &lease.lent);
+        lent.any(|lent| {
+            shorts
+                .iter()
+                .any(|short| lent.contains_key(&short.resource))
+        })
+    }
+}
+
+impl TenantBook {
+    fn charge(&self, about: &Request, charge: &Charge) -> Result<(), Vec<Short>> {
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        if state.until.is_none_or(|until| now >= until) {
+            return Err(Vec::new());
+        }
+        state.busy = Some(now);
+        state.book.charge(charge.clone())?;
+        let about = Request {
+            answered: now,
+            ..about.clone()
+        };
+        state.requests.insert(charge.request.clone(), about);
+        Ok(())
+    }
+}
+
+/// What the person reads whose request is more than is left.
+fn refusal(rules: &TenantRules, account: &Account, amounts: &Amounts) -> String {
+    let used = account.used();
+    let lines: Vec<String> = amounts
+        .iter()
+        .filter_map(|(resource, amount)| {
+            let (hard, free) = (account.hard.get(resource)?, account.free(resource)?);
+            let used = used.get(resource).copied().unwrap_or_default();
+            (*amount > free)
+                .then(|| format!("{resource}: {amount} asked for, {used} of {hard} in use"))
+        })
+        .collect();
+    let what = match lines.is_empty() {
+        true => "what it needs is being counted, try again shortly".to_owned(),
+        false => lines.join("; "),
+    };
+    format!(
+        "quota: exceeded quota of the tenant `{}`, over all its namespaces: {what}. Delete what is not needed, \
+         or ask the platform's administrators for more (`spec.resources.quota.hard` of the Tenant)",
+        rules.tenant
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
