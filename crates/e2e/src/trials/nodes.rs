@@ -367,8 +367,7 @@ fn contested(bed: &Bed) -> anyhow::Result<()> {
         422,
         &["spec.nodes.selector.matchLabels", "`e2e-first`"],
     )?;
-    let crossing = json!({"nodes": {"placement": "Dedicated", "selector": {"matchLabels": {"e2e/disk": "contested"}}}});
-    let second = Guest::arrive(bed, "e2e-second", &crossing)?;
+    // Tenants that are made within one second are told apart by their UIDs, so the first comes first.
     register(
         bed,
         "e2e-contested-1",
@@ -376,6 +375,8 @@ fn contested(bed: &Bed) -> anyhow::Result<()> {
     )?;
     until_closed(bed, "e2e-contested-1", "e2e-first")?;
     until_ready(bed, &first, "True Dedicated")?;
+    let crossing = json!({"nodes": {"placement": "Dedicated", "selector": {"matchLabels": {"e2e/disk": "contested"}}}});
+    let second = Guest::arrive(bed, "e2e-second", &crossing)?;
     until_ready(bed, &second, "False NodesNotReady")?;
     let tenant = bed.do_as_admin(&Request::get(second.path()))?;
     ensure!(
