@@ -85,30 +85,6 @@ const SHOWN_BY: &[(&str, &str)] = &[
         "e2e:quota::namespaces_share_one_limit",
     ),
     ("spec.roles", "e2e:life::every_field_changes_while_pods_run"),
-    (
-        "spec.serviceAccounts",
-        "controls:every_block_is_judged_as_it_is_marked",
-    ),
-    (
-        "spec.gatewayClasses",
-        "e2e:doors::services_and_classes_are_as_the_tenant_says",
-    ),
-    (
-        "spec.ingressClasses",
-        "e2e:doors::services_and_classes_are_as_the_tenant_says",
-    ),
-    (
-        "spec.storageClasses",
-        "e2e:doors::services_and_classes_are_as_the_tenant_says",
-    ),
-    (
-        "spec.services",
-        "e2e:doors::services_and_classes_are_as_the_tenant_says",
-    ),
-    (
-        "spec.hostnames",
-        "e2e:doors::a_tenant_answers_for_its_own_names",
-    ),
     ("spec.tier", "e2e:tenants::wrong_specs_are_refused_by_path"),
 ];
 
