@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use bulkhead_model::counted::CountedKind;
 use serde_json::Value;
 
 #[test]
-fn the_webhook_may_read_exactly_what_its_rules_look_up() {
+fn the_webhook_may_read_exactly_what_its_rules_look_up_and_quotas_count() {
     let objects = bulkhead_isolation::install();
     let role = objects
         .iter()
@@ -26,11 +27,14 @@ fn the_webhook_may_read_exactly_what_its_rules_look_up() {
             }
         }
     }
-    // The tenants are watched, for the judgement of Tenants.
-    may.remove(&("bulkhead.dev".to_owned(), "tenants".to_owned()));
-    let looks_up: BTreeSet<(String, String)> = bulkhead_webhook::READABLE
+    // The tenants are watched, for the judgement of Tenants; from the ledger it leases.
+    for resource in ["tenants", "ledgerentries"] {
+        may.remove(&("bulkhead.dev".to_owned(), resource.to_owned()));
+    }
+    let mut looks_up: BTreeSet<(String, String)> = bulkhead_webhook::READABLE
         .iter()
         .map(|(group, resource, ..)| ((*group).to_owned(), (*resource).to_owned()))
         .collect();
+    looks_up.extend(CountedKind::all().map(|kind| (kind.group, kind.resource)));
     assert_eq!(may, looks_up);
 }
