@@ -26,6 +26,7 @@ mod network;
 mod object;
 mod placement;
 mod pod;
+pub mod policies;
 mod profiles;
 mod registry;
 mod service;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bulkhead_model::labels;
 use serde_json::{Value, json};
 
-use crate::carriers::{CARRIERS, Carrier, Holds, Phase};
+use crate::carriers::{CARRIERS, Carrier, Phase};
 
 /// How the API server reaches the webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,12 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     let mut mend = webhook("mend", client, "/mutate", mending_rules());
     set(&mut mend, "reinvocationPolicy", json!("IfNeeded"));
     set(&mut mend, "namespaceSelector", tenants_namespaces());
-    set(&mut mend, "matchConditions", json!([administrators()]));
-    let mut judge = webhook("judge", client, "/validate", judging_rules());
+    set(
+        &mut mend,
+        "matchConditions",
+        json!([changes(), administrators()]),
+    );
+    let mut judge = webhook("judge", client, "/validate", judged().into());
     set(&mut judge, "namespaceSelector", tenants_namespaces());
     // What is let in is charged to the tenant's quota.
     set(&mut judge, "sideEffects", json!("NoneOnDryRun"));
@@ -135,7 +139,7 @@ fn tenants_namespaces() -> Value {
     json!({"matchExpressions": [{"key": labels::TENANT, "operator": "Exists"}]})
 }
 
-fn changes() -> Value {
+pub(crate) fn changes() -> Value {
     json!({"name": "more-than-finalizers-or-owners-taken-away", "expression": CHANGES})
 }
 
@@ -170,12 +174,10 @@ fn administrators() -> Value {
     json!({"name": "no-rights-given-by-the-platform", "expression": expression})
 }
 
-/// Pods when they are made, the ephemeral containers that join them later, and what is judged as it
-/// was sent.
+/// What is mended, what is judged as it was sent, and what a generated policy judges between the two
+/// phases: the webhook's words name field and mend, the policy's only the control, and whoever
+/// refuses first is heard.
 fn mending_rules() -> Value {
-    let pods = CARRIERS
-        .iter()
-        .filter(|carrier| carrier.holds.contains(&Holds::Pod));
     let as_sent = CARRIERS.iter().filter_map(|carrier| {
         let only = carrier.only.filter(|_| carrier.phase == Phase::Mutation)?;
         let resource = format!("{}/{}", carrier.resource, only.subresource);
@@ -185,24 +187,11 @@ fn mending_rules() -> Value {
             &["CREATE"],
         ))
     });
-    pods.flat_map(|carrier| {
-        let rule = |resource: String, operation: &str| {
-            rule((carrier.group, carrier.version), [resource], &[operation])
-        };
-        let ephemeral = carrier
-            .subresources
-            .iter()
-            .filter(|sub| **sub == "ephemeralcontainers");
-        [rule(carrier.resource.to_owned(), "CREATE")]
-            .into_iter()
-            .chain(ephemeral.map(move |sub| rule(format!("{}/{sub}", carrier.resource), "UPDATE")))
-            .collect::<Vec<_>>()
-    })
-    .chain(as_sent)
-    .collect()
+    judged().into_iter().chain(as_sent).collect()
 }
 
-fn judging_rules() -> Value {
+/// A rule for each group and version, with those of their kinds that are judged at the end.
+fn judged() -> Vec<Value> {
     let mut groups: BTreeMap<(&str, &str), Vec<&Carrier>> = BTreeMap::new();
     for carrier in CARRIERS
         .iter()

@@ -36,7 +36,8 @@ impl Bed {
         self.with(Door::ApiServer, &Credential::Account(account), request)
     }
 
-    fn with(
+    /// Sends a request at a door with a credential.
+    pub(crate) fn with(
         &self,
         door: Door,
         credential: &Credential,

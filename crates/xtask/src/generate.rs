@@ -89,6 +89,10 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>> {
         "config/guards.yaml".into(),
         yaml(&bulkhead_controls::guards::policies())?,
     );
+    files.insert(
+        "config/policies.yaml".into(),
+        yaml(&bulkhead_controls::policies::policies())?,
+    );
     files.insert("config/webhooks.yaml".into(), yaml(&webhooks())?);
     for (name, text) in bulkhead_controls::docs() {
         files.insert(format!("docs/controls/{name}"), text);

@@ -85,6 +85,10 @@ const SHOWN_BY: &[(&str, &str)] = &[
         "e2e:quota::namespaces_share_one_limit",
     ),
     ("spec.roles", "e2e:life::every_field_changes_while_pods_run"),
+    (
+        "spec.serviceAccounts",
+        "controls:every_block_is_judged_as_it_is_marked",
+    ),
     ("spec.tier", "e2e:tenants::wrong_specs_are_refused_by_path"),
 ];
 

@@ -68,7 +68,11 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
             "webhook",
         ],
     ),
-    ("e2e", Kind::Dev, &["attack", "model", "sandbox"]),
+    (
+        "e2e",
+        Kind::Dev,
+        &["attack", "controls", "model", "sandbox"],
+    ),
     (
         "xtask",
         Kind::Dev,

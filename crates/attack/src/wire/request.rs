@@ -25,6 +25,12 @@ impl Request {
         }
     }
 
+    /// What it asks for: path and query.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
     /// A GET.
     #[must_use]
     pub fn get(target: impl Into<String>) -> Self {

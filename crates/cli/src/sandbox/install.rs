@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bulkhead_cluster::Cluster;
-use bulkhead_controls::{Endpoint, WebhookClient, guards, webhook_configurations};
+use bulkhead_controls::{Endpoint, WebhookClient, guards, policies, webhook_configurations};
 use bulkhead_model::labels;
 use bulkhead_sandbox::control_plane::{ControlPlane, Identities, https};
 use bulkhead_sandbox::dir::write_private;
@@ -38,6 +38,7 @@ pub(super) async fn objects(
     objects.extend(nodes::rights_of_kwok());
     objects.extend(nodes::nodes(nodes));
     objects.extend(guards::policies());
+    objects.extend(policies::policies());
     objects.extend(canary());
     objects.extend(webhook_configurations(&webhook));
     for object in &objects {

@@ -18,7 +18,15 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it and let the storage class make the volume",
     page: include_str!("volume_preclaimed.md"),
     rule: Rule::Claim(check),
-    cel: None,
+    cel: Some(
+        r#"(object.spec.?volumeName.orValue('') == '' || (request.operation == 'UPDATE'
+        && (oldObject.spec.?volumeName.orValue('') == object.spec.volumeName
+        || request.userInfo.username in ['system:kube-controller-manager',
+        'system:serviceaccount:kube-system:persistent-volume-binder'])))
+        && !has(object.spec.selector)
+        && !object.spec.?dataSourceRef.?namespace.hasValue()
+        && !('volume.beta.kubernetes.io/storage-class' in object.metadata.?annotations.orValue({}))"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -16,7 +16,16 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it, or name the tenant in `namespaceSelector.matchLabels` under `bulkhead.dev/tenant`",
     page: include_str!("cross_namespace_affinity.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"['podAffinity', 'podAntiAffinity'].all(k,
+        (variables.old.?affinity[?k].hasValue() && variables.old.?affinity[?k] == variables.spec.?affinity[?k])
+        || (variables.spec.?affinity[?k].?requiredDuringSchedulingIgnoredDuringExecution.orValue([])
+        + variables.spec.?affinity[?k].?preferredDuringSchedulingIgnoredDuringExecution.orValue([])
+        .map(w, w.podAffinityTerm)).all(t,
+        t.?namespaces.orValue([]).all(n, n == request.namespace)
+        && (!has(t.namespaceSelector) || variables.rules.startsWith('{"tenant":"'
+        + t.namespaceSelector.?matchLabels[?'bulkhead.dev/tenant'].orValue('') + '"'))))"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -18,7 +18,17 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it; a taint of the platform that the tenant may tolerate stands in its `spec.nodes.allowedTolerations`",
     page: include_str!("foreign_toleration.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.spec.?tolerations.orValue([]).all(t, t.?key.orValue('') == 'tenantID'
+        ? t.?operator.orValue('') in ['', 'Equal']
+        && variables.rules.startsWith('{"tenant":"' + t.?value.orValue('') + '"')
+        : t.?key.orValue('') != '' && (t.key in ['node.kubernetes.io/not-ready',
+        'node.kubernetes.io/unreachable', 'node.kubernetes.io/memory-pressure']
+        || (t.key in ['node.kubernetes.io/disk-pressure', 'node.kubernetes.io/pid-pressure',
+        'node.kubernetes.io/unschedulable', 'node.kubernetes.io/network-unavailable']
+        && (variables.daemon || t in variables.old.?tolerations.orValue([])))
+        || variables.rules.find('"allowedTolerations":[^\\]]*').contains('"' + t.key + '"')))"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -17,7 +17,25 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it, and select nodes by `nodeSelector`; schedulers that the tenant may name stand in its `spec.nodes.allowedSchedulers`",
     page: include_str!("node_name_set.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"(variables.spec.?nodeName.orValue('') == ''
+        || variables.old.?nodeName.orValue('') == variables.spec.nodeName)
+        && (variables.spec.?schedulerName.orValue('') in ['', 'default-scheduler']
+        || variables.old.?schedulerName.orValue('') == variables.spec.schedulerName
+        || variables.rules.find('"allowedSchedulers":[^\\]]*').contains('"' + variables.spec.schedulerName + '"'))
+        && ((!variables.spec.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms
+        .orValue([]).exists(t, t.?matchFields.orValue([]).size() > 0)
+        && !variables.spec.?affinity.?nodeAffinity.?preferredDuringSchedulingIgnoredDuringExecution
+        .orValue([]).exists(t, t.?preference.?matchFields.orValue([]).size() > 0))
+        || variables.old.?affinity.?nodeAffinity == variables.spec.?affinity.?nodeAffinity
+        || (variables.daemon
+        && variables.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.size() == 1
+        && variables.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms
+        .all(t, t.?matchExpressions.orValue([]).size() == 0 && t.matchFields.size() == 1
+        && t.matchFields.all(f, f.key == 'metadata.name' && f.operator == 'In' && f.values.size() == 1))
+        && !variables.spec.?affinity.?nodeAffinity.?preferredDuringSchedulingIgnoredDuringExecution
+        .orValue([]).exists(t, t.?preference.?matchFields.orValue([]).size() > 0)))"#,
+    ),
     mend: Mend::ByHand,
 };
 

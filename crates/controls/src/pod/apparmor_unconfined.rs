@@ -21,7 +21,12 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove the profile and the old annotations, or set `appArmorProfile: {type: RuntimeDefault}`",
     page: include_str!("apparmor_unconfined.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.contexts.all(s,
+        s.?appArmorProfile.?type.orValue('RuntimeDefault') == 'RuntimeDefault')
+        && variables.annotations.all(k, !k.startsWith('container.apparmor.security.beta.kubernetes.io/')
+        || variables.annotations[k] == 'runtime/default')"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -20,7 +20,10 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `capabilities.drop: [ALL]` in every container, and add the few that it needs",
     page: include_str!("capabilities_kept.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.linux && variables.containers.all(c,
+        'ALL' in c.?securityContext.?capabilities.?drop.orValue([]))"#,
+    ),
     mend: Mend::Fill(fill),
 };
 

@@ -18,7 +18,10 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it from `capabilities.add`, or have it added to the tenant's allowed ones",
     page: include_str!("forbidden_capability.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.containers.all(c, c.?securityContext.?capabilities.?add.orValue([]).all(k,
+        k.matches('^[A-Z0-9_]+$') && variables.rules.find('"allowedCapabilities":[^\\]]*').contains('"' + k + '"')))"#,
+    ),
     mend: Mend::ByHand,
 };
 

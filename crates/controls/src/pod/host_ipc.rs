@@ -15,7 +15,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove `hostIPC`, or set it to `false`",
     page: include_str!("host_ipc.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some("!variables.spec.?hostIPC.orValue(false)"),
     mend: Mend::ByHand,
 };
 

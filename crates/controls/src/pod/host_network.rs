@@ -15,7 +15,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove `hostNetwork`, or set it to `false`",
     page: include_str!("host_network.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some("!variables.spec.?hostNetwork.orValue(false)"),
     mend: Mend::ByHand,
 };
 

@@ -15,7 +15,10 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "use a `persistentVolumeClaim`, an `emptyDir` or a `configMap` instead",
     page: include_str!("host_path_volume.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.rules.contains('"allowedHostPaths":')
+        || variables.spec.?volumes.orValue([]).all(v, !has(v.hostPath))"#,
+    ),
     mend: Mend::ByHand,
 };
 

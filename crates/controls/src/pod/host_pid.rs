@@ -16,7 +16,10 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove the field, or set it to `false`; debug one container with `kubectl debug --target`",
     page: include_str!("host_pid.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"!variables.spec.?hostPID.orValue(false)
+        && !variables.spec.?shareProcessNamespace.orValue(false)"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -15,7 +15,9 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove `hostPort` and put a Service before the pod",
     page: include_str!("host_port.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.containers.all(c, c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0))"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -16,7 +16,10 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove `hostProcess`, or set it to `false`, in the pod and in every container",
     page: include_str!("host_process.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"!variables.context.?windowsOptions.?hostProcess.orValue(false)
+        && variables.containers.all(c, !c.?securityContext.?windowsOptions.?hostProcess.orValue(false))"#,
+    ),
     mend: Mend::ByHand,
 };
 

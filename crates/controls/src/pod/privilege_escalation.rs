@@ -21,7 +21,10 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `allowPrivilegeEscalation: false` in every container",
     page: include_str!("privilege_escalation.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.linux && variables.containers.all(c,
+        !c.?securityContext.?allowPrivilegeEscalation.orValue(true))"#,
+    ),
     mend: Mend::Fill(fill),
 };
 

@@ -15,7 +15,7 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove the field, or set it to `false`",
     page: include_str!("privileged_container.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(r#"variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"#),
     mend: Mend::ByHand,
 };
 

@@ -16,7 +16,11 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove `host`: probes and lifecycle handlers call the pod's own address then",
     page: include_str!("probe_host.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.containers.all(c, [?c.?livenessProbe, ?c.?readinessProbe, ?c.?startupProbe,
+        ?c.?lifecycle.?postStart, ?c.?lifecycle.?preStop].all(h,
+        h.?httpGet.?host.orValue('') == '' && h.?tcpSocket.?host.orValue('') == ''))"#,
+    ),
     mend: Mend::ByHand,
 };
 

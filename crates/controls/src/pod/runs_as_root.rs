@@ -22,7 +22,16 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `runAsNonRoot: true`, and users and groups above 0",
     page: include_str!("runs_as_root.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.contexts.all(s,
+        s.?runAsUser.orValue(1) > 0 && s.?runAsGroup.orValue(1) > 0 && s.?fsGroup.orValue(1) > 0
+        && s.?supplementalGroups.orValue([]).all(g, g > 0)
+        && s.?runAsNonRoot.orValue(true)
+        && !s.?windowsOptions.?runAsUserName.orValue('')
+        .matches('(?i)^(.*\\\\)?\\s*(ContainerAdministrator|Administrator|SYSTEM|LocalSystem)\\s*$'))
+        && (has(variables.context.runAsNonRoot)
+        || variables.containers.all(c, c.?securityContext.?runAsNonRoot.hasValue()))"#,
+    ),
     mend: Mend::Fill(fill),
 };
 

@@ -16,7 +16,15 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove the annotation",
     page: include_str!("runtime_annotation.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.annotations.all(k, !k.matches('^(cdi[.]k8s[.]io/|dev[.]gvisor[.]|io[.]containerd[.]'
+        + '|io[.]katacontainers[.]|io[.]kubernetes[.]cri-o[.]|io[.]kubernetes[.]cri[.]|kubernetes[.]io/config[.]|run[.]oci[.])')
+        && !k.matches('^([^/]*[.])?(crio[.]io|nri[.]io|noderesource[.]dev)(/.*)?$')
+        && !(k in ['cni.projectcalico.org/allowedSourcePrefixes', 'cni.projectcalico.org/floatingIPs',
+        'cni.projectcalico.org/hwAddr', 'cni.projectcalico.org/ipAddrs', 'cni.projectcalico.org/ipAddrsNoIpam',
+        'k8s.ovn.org/routing-namespaces', 'k8s.v1.cni.cncf.io/networks', 'module.wasm.image/variant',
+        'org.criu.config', 'v1.multus-cni.io/default-network']))"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -26,7 +26,15 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "set `seccompProfile: {type: RuntimeDefault}`, and remove the old seccomp annotations",
     page: include_str!("seccomp_unconfined.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.linux && variables.contexts.all(s, s.?seccompProfile.?type.orValue('RuntimeDefault') == 'RuntimeDefault'
+        || (s.seccompProfile.type == 'Localhost'
+        && s.seccompProfile.?localhostProfile.orValue('').matches('^[-A-Za-z0-9._/]+$')
+        && variables.rules.find('"allowedSeccompProfiles":[^\\]]*')
+        .contains('"' + s.seccompProfile.localhostProfile + '"')))
+        && (has(variables.context.seccompProfile)
+        || variables.containers.all(c, c.?securityContext.?seccompProfile.hasValue()))"#,
+    ),
     mend: Mend::Fill(fill),
 };
 

@@ -17,7 +17,9 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove `procMount`, or set it to `Default`",
     page: include_str!("unmasked_proc.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.containers.all(c, c.?securityContext.?procMount.orValue('Default') == 'Default')"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -16,7 +16,14 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "remove it from `securityContext.sysctls`, or ask the platform to set it on the nodes",
     page: include_str!("unsafe_sysctl.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.context.?sysctls.orValue([]).all(s, s.?name.orValue('') in [
+        'kernel.shm_rmid_forced', 'net.ipv4.ip_local_port_range',
+        'net.ipv4.ip_unprivileged_port_start', 'net.ipv4.ping_group_range',
+        'net.ipv4.tcp_syncookies', 'net.ipv4.ip_local_reserved_ports', 'net.ipv4.tcp_fin_timeout',
+        'net.ipv4.tcp_keepalive_intvl', 'net.ipv4.tcp_keepalive_probes',
+        'net.ipv4.tcp_keepalive_time', 'net.ipv4.tcp_rmem', 'net.ipv4.tcp_wmem'])"#,
+    ),
     mend: Mend::ByHand,
 };
 

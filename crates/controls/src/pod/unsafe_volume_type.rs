@@ -17,7 +17,13 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "use one of `configMap`, `downwardAPI`, `emptyDir`, `ephemeral`, `persistentVolumeClaim`, `projected`, `secret`",
     page: include_str!("unsafe_volume_type.md"),
     rule: Rule::Pod(check),
-    cel: None,
+    cel: Some(
+        r#"variables.spec.?volumes.orValue([]).all(v,
+        v.all(k, k in ['name', 'hostPath', 'configMap', 'downwardAPI', 'emptyDir', 'ephemeral',
+        'persistentVolumeClaim', 'projected', 'secret'])
+        && v.?projected.?sources.orValue([]).all(s,
+        s.all(k, k in ['configMap', 'downwardAPI', 'secret', 'serviceAccountToken'])))"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -20,7 +20,25 @@ pub(crate) const CONTROL: Control = Control {
     remedy: "use `type: ClusterIP` without addresses or ports of the outside",
     page: include_str!("external_ip.md"),
     rule: Rule::Service(check),
-    cel: None,
+    cel: Some(
+        r#"(object.spec.?type.orValue('ClusterIP') == 'ClusterIP'
+        || (object.spec.type == 'NodePort' && variables.rules.contains('"nodePort":true'))
+        || (object.spec.type == 'LoadBalancer' && variables.rules.contains('"loadBalancer":true'))
+        || (object.spec.type == 'ExternalName' && variables.rules.contains('"externalName":true')))
+        && object.spec.?externalIPs.orValue([]).size() == 0
+        && (object.spec.?loadBalancerSourceRanges.orValue([]).size() == 0
+        || (object.spec.?type.orValue('') == 'LoadBalancer' && variables.rules.contains('"loadBalancer":true')))
+        && (object.spec.?externalName.orValue('') == ''
+        || (object.spec.?type.orValue('') == 'ExternalName' && variables.rules.contains('"externalName":true')
+        && object.spec.externalName.matches('^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?([.][A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)+[.]*$')
+        && !object.spec.externalName.matches('(?i)[.](local|svc|internal|localhost|cluster|pod|[0-9]+)[.]*$')))
+        && object.spec.?loadBalancerClass.orValue('') == ''
+        && object.spec.?loadBalancerIP.orValue('') == ''
+        && (variables.rules.contains('"nodePort":true') || (object.spec.?healthCheckNodePort.orValue(0) == 0
+        && !object.spec.?allocateLoadBalancerNodePorts.orValue(false)
+        && object.spec.?ports.orValue([]).all(p, p.?nodePort.orValue(0) == 0)))
+        && !('service.beta.kubernetes.io/load-balancer-source-ranges' in object.metadata.?annotations.orValue({}))"#,
+    ),
     mend: Mend::ByHand,
 };
 

@@ -7,6 +7,7 @@ mod discovery;
 mod doors;
 mod fairness;
 mod faults;
+mod grants;
 mod guests;
 mod ids;
 mod leaders;
@@ -15,6 +16,8 @@ mod life;
 mod networks;
 mod nodes;
 mod outages;
+mod policies;
+mod policy_objects;
 mod quota;
 mod restart;
 mod strays;
@@ -38,6 +41,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         tenant_specs::TRIALS,
         bad_input::TRIALS,
         discovery::TRIALS,
+        grants::TRIALS,
         guests::TRIALS,
         nodes::TRIALS,
         networks::TRIALS,
@@ -46,6 +50,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         ledger::TRIALS,
         quota::TRIALS,
         strays::TRIALS,
+        policies::TRIALS,
     ];
     let mut all = attacks::trials(bed);
     all.extend(

@@ -4,11 +4,12 @@
 use anyhow::{Context as _, ensure};
 use bulkhead_attack::wire::Request;
 use bulkhead_attack::{Account, Credential, Door, Layer, Verdict, good_pod, run_one, techniques};
+use bulkhead_controls::{Control, Mend, REGISTRY};
 use serde_json::{Value, json};
 
 use crate::Check;
 use crate::bed::{Bed, eventually};
-use crate::client::{names, refused, succeeded};
+use crate::client::{names, refused, succeeded, text};
 use crate::guest::{Guest, uid};
 use crate::trials::denials;
 
@@ -154,6 +155,8 @@ fn webhook(bed: &Bed) -> anyhow::Result<()> {
     })
 }
 
+const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+
 const CONFIGURATIONS: [&str; 2] = [
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/bulkhead-mend",
     "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/bulkhead-judge",
@@ -183,18 +186,89 @@ fn configuration(bed: &Bed) -> anyhow::Result<()> {
             bed.do_as_admin(&Request::delete(path))?;
         }
         eventually("the webhook is asked no more", || {
-            Ok(bed.admin(&probe)?.is_success().then_some(()))
+            let says = [
+                "ValidatingAdmissionPolicy 'bulkhead-control-templates'",
+                "host-network",
+            ];
+            Ok(refused(&bed.admin(&probe)?, 403, &says).ok())
         })?;
         guards_hold(bed)?;
+        policies_hold(bed)?;
         closed_namespace(bed)
     });
     for (path, object) in CONFIGURATIONS.iter().zip(saved) {
         put_back(bed, path, object)?;
     }
     eventually("the webhook is asked again", || {
-        Ok(refused(&bed.admin(&probe)?, 403, &["host-network"]).ok())
+        Ok(refused(
+            &bed.admin(&probe)?,
+            403,
+            &["admission webhook", "host-network"],
+        )
+        .ok())
     })?;
     result
+}
+
+/// Makes every attack that the webhook stops by a control that is also a generated policy, straight
+/// at the API server: the policy refuses it. Pod Security Admission, which would speak first, is
+/// switched off meanwhile.
+fn policies_hold(bed: &Bed) -> anyhow::Result<()> {
+    let own = format!("/api/v1/namespaces/{}", bed.own());
+    let enforce = |level: &str| {
+        let patch = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}});
+        bed.do_as_admin(&Request::patch(
+            own.as_str(),
+            "application/merge-patch+json",
+            &patch,
+        ))
+    };
+    let before = text(
+        &bed.do_as_admin(&Request::get(own.as_str()))?,
+        "/metadata/labels/pod-security.kubernetes.io~1enforce",
+    )
+    .to_owned();
+    enforce("privileged")?;
+    let mut tried = 0;
+    let mut through = Vec::new();
+    for technique in techniques() {
+        let stopped = |control: &Control| {
+            technique
+                .stopped_by
+                .iter()
+                .any(|expected| expected.layer == Layer::Webhook && expected.text == control.name)
+        };
+        let Some(control) = REGISTRY.iter().find(|it| it.cel.is_some() && stopped(it)) else {
+            continue;
+        };
+        let attack = technique.plan(&bed.field);
+        // What only a pod that is mended has in it, no policy looks for in a template.
+        let judged =
+            |target: &str| matches!(control.mend, Mend::ByHand) || target.contains("/pods");
+        if !attack
+            .shots
+            .iter()
+            .all(|shot| shot.door == Door::ApiServer && judged(shot.request.target()))
+        {
+            continue;
+        }
+        for shot in attack.shots {
+            let response = bed.with(shot.door, &shot.credential, &shot.request)?;
+            let says = ["ValidatingAdmissionPolicy 'bulkhead-control-"];
+            if let Err(error) = refused(&response, 403, &says) {
+                through.push(format!("{}: {error:#}", technique.name));
+            }
+        }
+        tried += 1;
+    }
+    enforce(&before)?;
+    ensure!(
+        through.is_empty(),
+        "past the policies:\n{}",
+        through.join("\n")
+    );
+    ensure!(tried >= 100, "only {tried} attacks are a policy's to stop");
+    Ok(())
 }
 
 fn put_back(bed: &Bed, path: &str, mut object: Value) -> anyhow::Result<()> {
@@ -221,6 +295,16 @@ fn judge(bed: &Bed) -> anyhow::Result<()> {
     let [path, _] = CONFIGURATIONS;
     let saved = bed.do_as_admin(&Request::get(path))?;
     bed.do_as_admin(&Request::delete(path))?;
+    // The policies stand before the validating phase too.
+    let policies: Vec<Value> = ["pods", "templates", "services", "claims"]
+        .iter()
+        .map(|about| {
+            let path = format!("{BINDINGS}/bulkhead-control-{about}");
+            let binding = bed.do_as_admin(&Request::get(path.as_str()))?;
+            bed.do_as_admin(&Request::delete(path))?;
+            Ok(binding)
+        })
+        .collect::<anyhow::Result<_>>()?;
     let pods = format!("/api/v1/namespaces/{}/pods", guest.namespace);
     let unmended = json!({"metadata": {"name": "plain"}, "spec": {"containers": [{"name": "main", "image": "x"}]}});
     let probe = Request::post(format!("{pods}?dryRun=All"), &unmended);
@@ -229,6 +313,10 @@ fn judge(bed: &Bed) -> anyhow::Result<()> {
     })
     .and_then(|()| denials::refuses(bed, &guest, "judge"));
     put_back(bed, path, saved)?;
+    for binding in policies {
+        let path = format!("{BINDINGS}/{}", text(&binding, "/metadata/name"));
+        put_back(bed, &path, binding)?;
+    }
     eventually("pods are mended again", || {
         Ok(bed.admin(&probe)?.is_success().then_some(()))
     })?;
