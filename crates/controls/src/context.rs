@@ -82,7 +82,8 @@ const SHOWN: usize = 64;
 /// A value of the manifest as a finding shows it: JSON in backticks, cut if it is long. Control
 /// characters come out escaped, so that nobody's terminal obeys them.
 pub(crate) fn shown(value: &Json<'_>) -> String {
-    let text = value.to_string();
+    // By name, so that the same object is shown alike whoever has read it.
+    let text = serde_json::Value::from(value).to_string();
     if text.chars().count() <= SHOWN {
         return format!("`{text}`");
     }

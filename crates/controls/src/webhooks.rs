@@ -8,6 +8,7 @@ use bulkhead_model::labels;
 use serde_json::{Value, json};
 
 use crate::carriers::{CARRIERS, Carrier, Phase};
+use crate::policies;
 
 /// How the API server reaches the webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,7 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         "matchConditions",
         json!([changes(), administrators()]),
     );
-    let mut judge = webhook("judge", client, "/validate", judged().into());
+    let mut judge = webhook("judge", client, "/validate", judged(|_| true).into());
     set(&mut judge, "namespaceSelector", tenants_namespaces());
     // What is let in is charged to the tenant's quota.
     set(&mut judge, "sideEffects", json!("NoneOnDryRun"));
@@ -187,15 +188,18 @@ fn mending_rules() -> Value {
             &["CREATE"],
         ))
     });
-    judged().into_iter().chain(as_sent).collect()
+    judged(policies::speak_of)
+        .into_iter()
+        .chain(as_sent)
+        .collect()
 }
 
 /// A rule for each group and version, with those of their kinds that are judged at the end.
-fn judged() -> Vec<Value> {
+fn judged(wanted: impl Fn(&Carrier) -> bool) -> Vec<Value> {
     let mut groups: BTreeMap<(&str, &str), Vec<&Carrier>> = BTreeMap::new();
     for carrier in CARRIERS
         .iter()
-        .filter(|carrier| carrier.phase == Phase::Validation)
+        .filter(|carrier| carrier.phase == Phase::Validation && wanted(carrier))
     {
         let group = (carrier.group, carrier.version);
         groups.entry(group).or_default().push(carrier);

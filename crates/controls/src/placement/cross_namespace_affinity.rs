@@ -23,8 +23,7 @@ pub(crate) const CONTROL: Control = Control {
         + variables.spec.?affinity[?k].?preferredDuringSchedulingIgnoredDuringExecution.orValue([])
         .map(w, w.podAffinityTerm)).all(t,
         t.?namespaces.orValue([]).all(n, n == request.namespace)
-        && (!has(t.namespaceSelector) || variables.rules.startsWith('{"tenant":"'
-        + t.namespaceSelector.?matchLabels[?'bulkhead.dev/tenant'].orValue('') + '"'))))"#,
+        && (!has(t.namespaceSelector) || t.namespaceSelector.?matchLabels[?'bulkhead.dev/tenant'].orValue('') == variables.tenant)))"#,
     ),
     mend: Mend::ByHand,
 };

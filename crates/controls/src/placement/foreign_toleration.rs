@@ -21,7 +21,7 @@ pub(crate) const CONTROL: Control = Control {
     cel: Some(
         r#"variables.spec.?tolerations.orValue([]).all(t, t.?key.orValue('') == 'tenantID'
         ? t.?operator.orValue('') in ['', 'Equal']
-        && variables.rules.startsWith('{"tenant":"' + t.?value.orValue('') + '"')
+        && t.?value.orValue('') == variables.tenant
         : t.?key.orValue('') != '' && (t.key in ['node.kubernetes.io/not-ready',
         'node.kubernetes.io/unreachable', 'node.kubernetes.io/memory-pressure']
         || (t.key in ['node.kubernetes.io/disk-pressure', 'node.kubernetes.io/pid-pressure',

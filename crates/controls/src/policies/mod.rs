@@ -14,6 +14,11 @@ use crate::profiles::Profiles;
 use crate::registry::REGISTRY;
 use crate::webhooks::changes;
 
+/// Whether some policy judges objects of this kind.
+pub(crate) fn speak_of(carrier: &Carrier) -> bool {
+    ALL.into_iter().any(|about| about.has(carrier))
+}
+
 /// What a policy is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
@@ -82,6 +87,9 @@ const POD_VARIABLES: [(&str, &str); 6] = [
 /// its value can only be found where they are meant.
 const RULES: &str = "namespaceObject.metadata.?annotations[?'$RULES'].orValue('')";
 
+/// The tenant's name, as the guarded label has it.
+const TENANT: &str = "namespaceObject.metadata.?labels[?'$TENANT'].orValue('')";
+
 const PROFILE: &str = r#"
 variables.rules.contains('"profile":"Privileged"') ? 'Privileged'
 : variables.rules.contains('"profile":"Baseline"') ? 'Baseline'
@@ -104,7 +112,8 @@ impl About {
             Self::Templates => matches!(held, Holds::Template(_)),
             Self::Services => *held == Holds::Service,
             Self::Claims => *held == Holds::Claim,
-            Self::Objects => *held == Holds::Object,
+            // The kinds that these controls name.
+            Self::Objects => ["services", "ingresses"].contains(&carrier.resource),
         })
     }
 
@@ -146,6 +155,7 @@ impl About {
         let mut variables = vec![
             ("rules", RULES.replace("$RULES", labels::RULES)),
             ("profile", squeezed(PROFILE)),
+            ("tenant", TENANT.replace("$TENANT", labels::TENANT)),
         ];
         if matches!(self, Self::Pods | Self::Templates) {
             variables.push(("spec", self.place(carriers(), ".spec")));

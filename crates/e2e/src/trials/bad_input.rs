@@ -42,13 +42,12 @@ fn review(namespace: &str, kind: &str, resource: &str, object: &Value) -> Value 
     })
 }
 
-fn good(bed: &Bed) -> Value {
-    review(
-        bed.own(),
-        "Pod",
-        "pods",
-        &json!({"metadata": {"name": "x"}, "spec": bulkhead_attack::good_pod()}),
-    )
+/// A pod as it comes to be judged: with what the webhook has added to it.
+fn good(bed: &Bed) -> anyhow::Result<Value> {
+    let pod = json!({"metadata": {"name": "x"}, "spec": bulkhead_attack::good_pod()});
+    let pods = format!("/api/v1/namespaces/{}/pods?dryRun=All", bed.own());
+    let mended = bed.do_as_admin(&Request::post(pods, &pod))?;
+    Ok(review(bed.own(), "Pod", "pods", &mended))
 }
 
 /// Posts to `/validate`.
@@ -58,11 +57,12 @@ fn post(body: impl Into<Vec<u8>>) -> Request {
 
 fn no_review(bed: &Bed) -> anyhow::Result<()> {
     let client = webhook(bed)?;
-    let whole = good(bed).to_string();
+    let whole = good(bed)?.to_string();
     let cut = whole.get(..whole.len() - 9).unwrap_or_default();
     let large = "x".repeat(9 << 20);
+    let good = good(bed)?;
     let alter = |pointer: &str, value: Value| {
-        let mut review = good(bed);
+        let mut review = good.clone();
         if let Some(place) = review.pointer_mut(pointer) {
             *place = value;
         }
@@ -127,7 +127,7 @@ fn no_review(bed: &Bed) -> anyhow::Result<()> {
 
 /// It has not fallen over.
 fn still_serves(bed: &Bed, client: &Client) -> anyhow::Result<()> {
-    let answer = succeeded(&bed.send(client, &post(good(bed).to_string()))?)?;
+    let answer = succeeded(&bed.send(client, &post(good(bed)?.to_string()))?)?;
     ensure!(
         answer.pointer("/response/allowed") == Some(&Value::Bool(true)),
         "{answer}"
@@ -198,7 +198,7 @@ fn paths(bed: &Bed) -> anyhow::Result<()> {
         "/VALIDATE",
         "/metrics",
     ] {
-        let request = Request::new("POST", path).body("application/json", good(bed).to_string());
+        let request = Request::new("POST", path).body("application/json", good(bed)?.to_string());
         let response = bed.send(&client, &request)?;
         ensure!(
             response.status == 404,

@@ -65,7 +65,7 @@ fn both_doors(bed: &Bed) -> anyhow::Result<()> {
             &late,
             403,
             &[
-                "admission webhook \"judge.bulkhead.dev\" denied the request",
+                "admission webhook \"mend.bulkhead.dev\" denied the request",
                 control,
             ],
         )?;
@@ -121,10 +121,7 @@ pub(super) fn refuses(bed: &Bed, guest: &Guest<'_>, webhook: &str) -> anyhow::Re
         "securityContext": {"windowsOptions": {"hostProcess": true, "runAsUserName": "NT AUTHORITY\\SYSTEM"}},
         "containers": [{"name": "main", "image": "x"}],
     });
-    for (control, pod) in evil_pods()
-        .into_iter()
-        .chain([("privileged-container", windows)])
-    {
+    for (control, pod) in evil_pods().into_iter().chain([("host-process", windows)]) {
         let object = json!({"metadata": {"name": "e2e-evil"}, "spec": pod});
         let response = bed.admin(&Request::post(pods.as_str(), &object))?;
         refused(&response, 403, &[denied.as_str(), control])?;

@@ -242,7 +242,6 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("apps", "replicasets/scale", "says how many, not what"),
     ("apps", "statefulsets/scale", "says how many, not what"),
     ("autoscaling", "horizontalpodautoscalers", "says how many, of the same namespace"),
-    ("policy", "poddisruptionbudgets", "holds for the same namespace's pods; drains wait for it, as they do for any"),
 ];
 
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];

@@ -27,6 +27,7 @@ pub(super) const TRIALS: &[(&str, Check)] = &[("policies::agree_with_the_rules",
 const OBJECTS: usize = 5000;
 /// Which ones; `BULKHEAD_E2E_SEED` tries others.
 const SEED: u64 = 1;
+/// Stands for the label of a tenant's namespace, which would bring in the webhook.
 const LABEL: &str = "policies.trial";
 const SAYS: &str = "Validation failed for ValidatingAdmissionPolicy '";
 
@@ -85,6 +86,12 @@ fn copies() -> Vec<Value> {
         if let Some(constraints) = spec.get_mut("matchConstraints") {
             constraints["namespaceSelector"] =
                 json!({"matchExpressions": [{"key": LABEL, "operator": "Exists"}]});
+            for variable in spec["variables"].as_array_mut().into_iter().flatten() {
+                if variable["name"] == "tenant" {
+                    let expression = text(variable, "/expression").replace(labels::TENANT, LABEL);
+                    variable["expression"] = json!(expression);
+                }
+            }
         } else {
             spec["policyName"] = json!(name);
             spec["validationActions"] = json!(["Warn"]);
@@ -117,7 +124,7 @@ fn prepare(
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {
                 "name": name,
-                "labels": {LABEL: "yes"},
+                "labels": {LABEL: "acme"},
                 "annotations": {labels::RULES: serde_json::to_string(rules)?},
             },
         });

@@ -242,7 +242,7 @@ fn can_i(bed: &Bed) -> anyhow::Result<()> {
                 "-n",
                 bed.own(),
             ],
-            "no",
+            "yes",
         ),
         (&["create", "clusterroles.rbac.authorization.k8s.io"], "no"),
         (&["list", "nodes"], "no"),
