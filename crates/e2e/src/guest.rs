@@ -28,10 +28,16 @@ impl<'a> Guest<'a> {
             spec.extend(extra.clone());
         }
         let tenant = json!({"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": name}, "spec": spec});
-        bed.do_as_admin(&Request::post(
-            "/apis/bulkhead.dev/v1alpha1/tenants",
-            &tenant,
-        ))?;
+        let request = Request::post("/apis/bulkhead.dev/v1alpha1/tenants", &tenant);
+        // Right after a start of the API server the other Tenants are not known yet.
+        eventually("the Tenant is taken", || {
+            let response = bed.admin(&request)?;
+            let again = response.message().contains("are not known yet");
+            if again {
+                return Ok(None);
+            }
+            Ok(Some(succeeded(&response)))
+        })??;
         let client = certificate(bed, name)?;
         let guest = Self {
             name: name.to_owned(),

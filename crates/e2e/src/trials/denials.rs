@@ -111,6 +111,13 @@ pub(super) fn without_pod_security() -> Value {
     json!({"podSecurity": {"allowedCapabilities": ["SYS_NICE"]}})
 }
 
+/// Makes the pod that bad containers try to join.
+pub(super) fn host(bed: &Bed, guest: &Guest<'_>) -> anyhow::Result<()> {
+    let pods = format!("/api/v1/namespaces/{}/pods", guest.namespace);
+    let pod = json!({"metadata": {"name": "e2e-host"}, "spec": bulkhead_attack::good_pod()});
+    bed.do_as_admin(&Request::post(pods, &pod)).map(drop)
+}
+
 /// The webhook of this name refuses every bad pod and every bad container that joins a pod.
 pub(super) fn refuses(bed: &Bed, guest: &Guest<'_>, webhook: &str) -> anyhow::Result<()> {
     let denied = format!("admission webhook \"{webhook}.bulkhead.dev\" denied");
@@ -126,8 +133,6 @@ pub(super) fn refuses(bed: &Bed, guest: &Guest<'_>, webhook: &str) -> anyhow::Re
         let response = bed.admin(&Request::post(pods.as_str(), &object))?;
         refused(&response, 403, &[denied.as_str(), control])?;
     }
-    let pod = json!({"metadata": {"name": "e2e-host"}, "spec": bulkhead_attack::good_pod()});
-    bed.do_as_admin(&Request::post(pods.as_str(), &pod))?;
     for (control, container) in evil_containers("evil") {
         let response = bed.admin(&joining(guest, container))?;
         refused(&response, 403, &[denied.as_str(), control])?;
@@ -148,6 +153,7 @@ fn joining(guest: &Guest<'_>, container: Value) -> Request {
 /// The control speaks, not Pod Security Admission, which stands between the two phases.
 fn alone(bed: &Bed) -> anyhow::Result<()> {
     let guest = Guest::arrive(bed, "e2e-lone", &without_pod_security())?;
+    host(bed, &guest)?;
     refuses(bed, &guest, "mend")?;
     // A plain one is mended and joins.
     let plain = json!({"name": "plain", "image": "registry.example/shell:1"});

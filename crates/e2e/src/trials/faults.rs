@@ -186,7 +186,10 @@ fn survives(bed: &Bed, process: &str, name: &str) -> anyhow::Result<()> {
         Ok((isolated == uid(bed, name)?).then_some(()))
     })?;
     let patch = json!({"spec": {"podSecurity": {"allowedCapabilities": ["CHOWN"]}}});
-    bed.do_as_admin(&Request::patch(guest.path(), MERGE, &patch))?;
+    eventually("a change is taken", || {
+        bed.do_as_admin(&Request::patch(guest.path(), MERGE, &patch))
+            .map(Some)
+    })?;
     eventually("a change is heard", || {
         Ok(
             (rules(bed, &guest)?.get("allowedCapabilities") == Some(&json!(["CHOWN"])))

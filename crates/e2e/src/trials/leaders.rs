@@ -156,9 +156,14 @@ fn two(bed: &Bed) -> anyhow::Result<()> {
 fn quiet(bed: &Bed) -> anyhow::Result<()> {
     const SETTLED: &str = "all observed: nothing is left to do";
     let guest = Guest::arrive(bed, "e2e-quiet", &json!({}))?;
-    eventually("the guest's status says so", || {
+    let version = || -> anyhow::Result<String> {
         let tenant = bed.do_as_admin(&Request::get(guest.path()))?;
-        Ok((text(&tenant, "/status/conditions/0/status") == "True").then_some(()))
+        Ok(text(&tenant, "/metadata/resourceVersion").to_owned())
+    };
+    eventually("all is said of the guest", || {
+        let before = version()?;
+        std::thread::sleep(Duration::from_secs(2));
+        Ok((version()? == before).then_some(()))
     })?;
     bed.kill("controller")?;
     let log = bed.layout.log("controller");

@@ -299,6 +299,7 @@ fn put_back(bed: &Bed, path: &str, mut object: Value) -> anyhow::Result<()> {
 /// Security Admission is no rival where it is off.
 fn judge(bed: &Bed) -> anyhow::Result<()> {
     let guest = Guest::arrive(bed, "e2e-judged", &denials::without_pod_security())?;
+    denials::host(bed, &guest)?;
     let [path, _] = CONFIGURATIONS;
     let saved = bed.do_as_admin(&Request::get(path))?;
     bed.do_as_admin(&Request::delete(path))?;

@@ -7,7 +7,7 @@ use bulkhead_attack::wire::Request;
 use serde_json::{Value, json};
 
 use crate::Check;
-use crate::bed::{Bed, eventually};
+use crate::bed::Bed;
 use crate::client::{names, refused};
 
 pub(super) const TRIALS: &[(&str, Check)] = &[
@@ -58,12 +58,13 @@ fn former(bed: &Bed) -> anyhow::Result<()> {
         ensure!(!names(&list).contains(&name), "it is listed");
         // Not even an administrator puts a pod into what nobody has isolated.
         let pod = json!({"metadata": {"name": "e2e-no"}, "spec": bulkhead_attack::good_pod()});
-        // The API server asks for the namespace's ServiceAccount first.
-        eventually("a pod is refused for want of rules", || {
-            let response = bed.admin(&Request::post(format!("{path}/pods?dryRun=All"), &pod))?;
-            ensure!(!response.is_success(), "a pod got in");
-            refused(&response, 403, &["no rules are known for the namespace"]).map(Some)
-        })?;
+        // For want of rules not even its ServiceAccount is made, for which the API server asks first.
+        let response = bed.admin(&Request::post(format!("{path}/pods?dryRun=All"), &pod))?;
+        refused(&response, 403, &["serviceaccount \"default\" not found"])?;
+        let account = json!({"metadata": {"name": "e2e-no"}});
+        let accounts = format!("{path}/serviceaccounts?dryRun=All");
+        let response = bed.admin(&Request::post(accounts, &account))?;
+        refused(&response, 403, &["no rules are known for the namespace"])?;
         let object = bed.do_as_admin(&Request::get(path))?;
         let opened: Option<&Value> = object.pointer("/metadata/annotations/bulkhead.dev~1isolated");
         ensure!(opened.is_none(), "it was opened: {object}");
