@@ -129,6 +129,10 @@ pub(super) fn refuses(bed: &Bed, guest: &Guest<'_>, webhook: &str) -> anyhow::Re
         "containers": [{"name": "main", "image": "x"}],
     });
     for (control, pod) in evil_pods().into_iter().chain([("host-process", windows)]) {
+        // Between the phases the API server drops the fields of features that are off.
+        if webhook == "judge" && pod.pointer("/volumes/0/image").is_some() {
+            continue;
+        }
         let object = json!({"metadata": {"name": "e2e-evil"}, "spec": pod});
         let response = bed.admin(&Request::post(pods.as_str(), &object))?;
         refused(&response, 403, &[denied.as_str(), control])?;
