@@ -1,6 +1,6 @@
 //! Files judged by the controls, and mended.
 //!
-//! [`check`] is what `bulkhead check` says about one file, [`fix`] what it makes of it. Both are
+//! [`check()`] is what `bulkhead check` says about one file, [`fix()`] what it makes of it. Both are
 //! pure: who reads the files, and in which order, is not known here. What the files say together
 //! is in the [`Index`].
 //!

@@ -4,10 +4,10 @@
 //! (`decide`, plain functions), and write the difference. Nothing is remembered that matters:
 //! a controller that is killed anywhere and started again ends up at the same.
 //!
-//! Something more to reconcile is a variant of [`context::Key`], a file with its `reconcile`, an
-//! arm in [`reconcile`] here, and a feed in [`work`] that adds keys when something happens. Keys
+//! Something more to reconcile is a variant of `context::Key`, a file with its `reconcile`, an
+//! arm in `reconcile` here, and a feed in `work` that adds keys when something happens. Keys
 //! run side by side, but no key twice at a time; whatever else is learnt of a tenant goes into
-//! its status through [`tenants`]. All writes go through `context.cluster`, whose fence is down
+//! its status through `tenants`. All writes go through `context.cluster`, whose fence is down
 //! once another leads; each must be conditional (a UID or a resource version) or come out the
 //! same when made twice.
 
