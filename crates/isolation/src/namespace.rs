@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bulkhead_model::tenant::CustomRole;
-use bulkhead_model::{NamespaceName, Profile, Role, Tenant, labels};
+use bulkhead_model::{Capability, NamespaceName, Profile, Role, Tenant, labels};
 use serde_json::{Value, json};
 
 use crate::{RBAC, RBAC_V1, labels_of, network};
@@ -69,23 +69,6 @@ pub fn namespace_metadata(tenant: &Tenant) -> Metadata {
     }
 }
 
-/// What Pod Security Admission's level `baseline` lets a container add.
-const BASELINE: [&str; 13] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
 /// The strictest level that refuses nothing that the tenant's rules allow: Pod Security
 /// Admission is a second line and must not contradict the first.
 fn pod_security_level(tenant: &Tenant) -> &'static str {
@@ -100,7 +83,9 @@ fn pod_security_level(tenant: &Tenant) -> &'static str {
     }
     match security.profile {
         Profile::Strict | Profile::Restricted if adds_only(&["NET_BIND_SERVICE"]) => "restricted",
-        Profile::Strict | Profile::Restricted | Profile::Baseline if adds_only(&BASELINE) => {
+        Profile::Strict | Profile::Restricted | Profile::Baseline
+            if adds_only(&Capability::BASELINE) =>
+        {
             "baseline"
         }
         _ => "privileged",

@@ -93,6 +93,23 @@ impl Capability {
     /// Capabilities that no list may hold (guide, 限制容器特权), and the word for all of them.
     pub const NEVER: [&'static str; 3] = ["SYS_ADMIN", "NET_ADMIN", "ALL"];
 
+    /// What Kubernetes' Pod Security Standards let containers add at `Baseline`.
+    pub const BASELINE: [&'static str; 13] = [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ];
+
     /// The canonical form of whatever spelling a manifest has. Runtimes fold case and strip
     /// `CAP_`, so a comparison must as well.
     #[must_use]

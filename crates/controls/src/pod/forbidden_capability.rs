@@ -25,27 +25,10 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::ByHand,
 };
 
-/// What Kubernetes' standards let containers add at `Baseline`.
-const BASELINE: [&str; 13] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
 fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     let standard = match context.rules.profile {
-        Profile::Baseline => &BASELINE[..],
-        Profile::Restricted if !context.since(22) => &BASELINE,
+        Profile::Baseline => &Capability::BASELINE[..],
+        Profile::Restricted if !context.since(22) => &Capability::BASELINE,
         Profile::Restricted if matches!(system(pod, context), System::Excused) => return,
         Profile::Restricted => &["NET_BIND_SERVICE"],
         Profile::Strict | Profile::Privileged => &[],
