@@ -2,6 +2,7 @@
 //! other parsers take the last, and what two readers read differently cannot be judged. So is a
 //! number that would lose digits, because it would be forwarded without them.
 
+mod read;
 mod tree;
 
 use serde::de::DeserializeSeed;
@@ -37,7 +38,7 @@ pub fn parse(bytes: &[u8]) -> Result<Json<'_>, JsonError> {
 }
 
 fn whole<'a, R: Read<'a>>(mut text: serde_json::Deserializer<R>) -> Result<Json<'a>, JsonError> {
-    let value = tree::Reader.deserialize(&mut text)?;
+    let value = read::Reader.deserialize(&mut text)?;
     text.end()?;
     Ok(value)
 }
