@@ -1,7 +1,7 @@
 //! What a rule may ask, and where it puts what it finds.
 
 use bulkhead_model::view::Fields;
-use bulkhead_model::{FieldPath, Finding, Json, Operation, Profile, TenantRules, UserInfo};
+use bulkhead_model::{FieldPath, Finding, Json, Operation, Profile, TenantRules, UserInfo, labels};
 
 use crate::facts::Facts;
 
@@ -32,6 +32,14 @@ impl<'a> Context<'a> {
     pub fn old_pod_spec(&self) -> Option<Fields<'a>> {
         let spec = Fields::of(self.old).at("spec");
         (self.resource == "pods" && self.operation == Operation::Update).then_some(spec)
+    }
+
+    /// Whether a Namespace is the tenant's: by name and UID, both guarded.
+    #[must_use]
+    pub fn owns(&self, namespace: &Json<'_>) -> bool {
+        let found = Fields::of(namespace.get("metadata")).at("labels");
+        found.str(labels::TENANT) == Some(self.rules.tenant.as_str())
+            && found.str(labels::TENANT_UID) == Some(self.rules.uid.as_str())
     }
 
     /// Whether the tenant is held to more than Kubernetes' Pod Security Standards ask.

@@ -22,6 +22,19 @@ pub struct ObjectKey {
     pub name: String,
 }
 
+impl ObjectKey {
+    /// A namespace.
+    #[must_use]
+    pub fn namespace(name: &str) -> Self {
+        Self {
+            group: "",
+            resource: "namespaces",
+            namespace: None,
+            name: name.to_owned(),
+        }
+    }
+}
+
 /// The answer to a question about the cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fact<T> {

@@ -149,28 +149,14 @@ fn stranger(namespace: &str, context: &Context<'_>) -> Option<String> {
     if namespace == context.namespace {
         return None;
     }
-    let own = |object: &Json<'_>| {
-        let labels = Fields::of(object.get("metadata")).at("labels");
-        labels.str(labels::TENANT) == Some(context.rules.tenant.as_str())
-            && labels.str(labels::TENANT_UID) == Some(context.rules.uid.as_str())
-    };
     let name = shown(&Json::String(namespace.into()));
-    match context.facts.object(&key(namespace)) {
-        Fact::Known(Some(object)) if own(object) => None,
+    match context.facts.object(&ObjectKey::namespace(namespace)) {
+        Fact::Known(Some(object)) if context.owns(object) => None,
         Fact::Known(_) => Some(format!("is {name}, which is no namespace of your tenant")),
         Fact::Unknown => Some(format!(
             "is {name}, and whose namespace that is cannot be looked up now"
         )),
         Fact::Later => None,
-    }
-}
-
-fn key(namespace: &str) -> ObjectKey {
-    ObjectKey {
-        group: "",
-        resource: "namespaces",
-        namespace: None,
-        name: namespace.to_owned(),
     }
 }
 
@@ -180,7 +166,7 @@ pub(crate) fn wants(object: &Object<'_>, context: &Context<'_>, wanted: &mut Wan
         if let Whom::Account(namespace) = Whom::of(subject, context.rules)
             && namespace != context.namespace
         {
-            wanted.add(key(namespace));
+            wanted.add(ObjectKey::namespace(namespace));
         }
     }
 }

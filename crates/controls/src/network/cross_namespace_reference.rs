@@ -3,10 +3,9 @@
 use bulkhead_model::view::Fields;
 use bulkhead_model::{FieldPath, Json, labels};
 
-use super::namespace;
 use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
-use crate::facts::{Fact, Wanted};
+use crate::facts::{Fact, ObjectKey, Wanted};
 use crate::object::Object;
 use crate::profiles::Profiles;
 
@@ -62,7 +61,7 @@ pub(crate) fn wanted(object: &Object<'_>, context: &Context<'_>, wanted: &mut Wa
             && !name.is_empty()
             && name != context.namespace
         {
-            wanted.add(namespace(name));
+            wanted.add(ObjectKey::namespace(name));
         }
     }
 }
@@ -76,16 +75,11 @@ enum Whose {
 }
 
 fn whose(name: &str, context: &Context<'_>) -> Whose {
-    match context.facts.object(&namespace(name)) {
+    match context.facts.object(&ObjectKey::namespace(name)) {
+        Fact::Known(Some(found)) if context.owns(found) => Whose::Own,
         Fact::Known(Some(found)) => {
             let found = Fields::of(Some(found)).at("metadata").at("labels");
-            let rules = context.rules;
             match (found.str(labels::TENANT), found.str(labels::TENANT_UID)) {
-                (Some(tenant), Some(uid))
-                    if tenant == rules.tenant.as_str() && uid == rules.uid.as_str() =>
-                {
-                    Whose::Own
-                }
                 (None, None) => Whose::Platform,
                 _ => Whose::Another,
             }

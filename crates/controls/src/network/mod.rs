@@ -184,29 +184,16 @@ fn names(spec: Fields<'_>) -> impl Iterator<Item = &str> {
 pub(crate) fn wanted(object: &Object<'_>, context: &Context<'_>, wanted: &mut Wanted<'_>) {
     if let Some(policy) = Policy::of(object, context) {
         for name in names(policy.spec).filter(|name| *name != context.namespace) {
-            wanted.add(namespace(name));
+            wanted.add(ObjectKey::namespace(name));
         }
-    }
-}
-
-pub(crate) fn namespace(name: &str) -> ObjectKey {
-    ObjectKey {
-        group: "",
-        resource: "namespaces",
-        namespace: None,
-        name: name.to_owned(),
     }
 }
 
 /// Whether the namespace of this name is the tenant's: by name and UID, both guarded. Where nobody
 /// looks, whoever looks afterwards decides.
 fn is_own(name: &str, context: &Context<'_>) -> bool {
-    match context.facts.object(&namespace(name)) {
-        Fact::Known(Some(found)) => {
-            let found = Fields::of(Some(found)).at("metadata").at("labels");
-            found.str(labels::TENANT) == Some(context.rules.tenant.as_str())
-                && found.str(labels::TENANT_UID) == Some(context.rules.uid.as_str())
-        }
+    match context.facts.object(&ObjectKey::namespace(name)) {
+        Fact::Known(Some(found)) => context.owns(found),
         Fact::Later => true,
         Fact::Known(None) | Fact::Unknown => false,
     }
