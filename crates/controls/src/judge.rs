@@ -78,13 +78,15 @@ pub fn judge(
     facts: &Facts,
 ) -> Result<Vec<Finding>, Unjudged> {
     let (carrier, sent) = in_shape(request)?;
-    let context = context(request, rules, facts);
+    Ok(judged(carrier, sent, &context(request, rules, facts)))
+}
+
+fn judged(carrier: &'static Carrier, sent: &Json<'_>, context: &Context<'_>) -> Vec<Finding> {
     let mended = carrier
         .is_template()
-        .then(|| mended(carrier, sent, Reach::Whole, &context))
+        .then(|| mended(carrier, sent, Reach::Whole, context))
         .flatten();
-    let object = mended.as_ref().unwrap_or(sent);
-    Ok(findings(carrier, object, &context))
+    findings(carrier, mended.as_ref().unwrap_or(sent), context)
 }
 
 /// Mends the request's object where it stands, as [`mend`] would, and judges the result. The
@@ -108,7 +110,10 @@ pub fn mend_and_judge(
         }
         None => Vec::new(),
     };
-    Ok((operations, judge(request, rules, facts)?))
+    // Mends add values of the right shape, so it needs no second look.
+    let object = request.object.as_ref().ok_or(Unjudged::NoObject)?;
+    let findings = judged(carrier, object, &context(request, rules, facts));
+    Ok((operations, findings))
 }
 
 /// What carries pods, Services or claims in the request, and the object, if it has the shape of one.
