@@ -1,37 +1,24 @@
 //! Which rules want to know something of the cluster, and what: only a request that a rule could
 //! refuse by a fact costs a lookup.
 
-use bulkhead_model::view::Pod;
 use bulkhead_model::{AdmissionRequest, TenantRules};
 
-use crate::claim::Claim;
 use crate::context::Context;
 use crate::facts::{Facts, ObjectKey, Wanted};
 use crate::identity::rbac_beyond_tenant;
 use crate::judge::{context, in_shape};
 use crate::network;
 use crate::object::Object;
-use crate::service::Service;
 
 /// Says which objects a rule wants to see for what it is shown. It runs again once these were looked
 /// up, with what was found in `context.facts`, so that one object may lead to the next.
-#[derive(Debug, Clone, Copy)]
-pub enum Lookup {
-    /// For every pod wherever it stands.
-    Pod(fn(&Pod<'_>, &Context<'_>, &mut Wanted<'_>)),
-    /// For every Service.
-    Service(fn(&Service<'_>, &Context<'_>, &mut Wanted<'_>)),
-    /// For every PersistentVolumeClaim and every template of one.
-    Claim(fn(&Claim<'_>, &Context<'_>, &mut Wanted<'_>)),
-    /// For every object, whatever its kind.
-    Object(fn(&Object<'_>, &Context<'_>, &mut Wanted<'_>)),
-}
+type Wants = fn(&Object<'_>, &Context<'_>, &mut Wanted<'_>);
 
-/// The lookups of all rules: a line for each rule that asks `context.facts`.
-pub static LOOKUPS: &[Lookup] = &[
-    Lookup::Object(network::wanted),
-    Lookup::Object(rbac_beyond_tenant::wants),
-    Lookup::Object(network::cross_namespace_reference::wanted),
+/// What all rules want: a line for each rule that asks `context.facts`.
+static LOOKUPS: &[Wants] = &[
+    network::wanted,
+    rbac_beyond_tenant::wants,
+    network::cross_namespace_reference::wanted,
 ];
 
 /// What the rules want to see for this request and `facts` do not answer yet. Call it again with the
@@ -48,7 +35,7 @@ pub fn needed(
 
 /// Mends name no objects, so the object is looked at as it was sent.
 fn needed_by(
-    lookups: &[Lookup],
+    lookups: &[Wants],
     request: &AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
@@ -58,22 +45,9 @@ fn needed_by(
     };
     let context = context(request, rules, facts);
     let mut wanted = Wanted::beside(facts);
-    for lookup in lookups {
-        match lookup {
-            Lookup::Pod(wants) => carrier
-                .pods(object)
-                .for_each(|it| wants(&it, &context, &mut wanted)),
-            Lookup::Service(wants) => carrier
-                .services(object)
-                .for_each(|it| wants(&it, &context, &mut wanted)),
-            Lookup::Claim(wants) => carrier
-                .claims(object)
-                .for_each(|it| wants(&it, &context, &mut wanted)),
-            Lookup::Object(wants) => {
-                let it = Object::new(carrier, object);
-                wants(&it, &context, &mut wanted);
-            }
-        }
+    let object = Object::new(carrier, object);
+    for wants in lookups {
+        wants(&object, &context, &mut wanted);
     }
     wanted.into_vec()
 }
@@ -105,8 +79,8 @@ mod tests {
     }
 
     /// From a pod to its claims, and on to the volumes that these are bound to.
-    fn behind(pod: &Pod<'_>, context: &Context<'_>, wanted: &mut Wanted<'_>) {
-        for held in pod.volumes() {
+    fn behind(object: &Object<'_>, context: &Context<'_>, wanted: &mut Wanted<'_>) {
+        for held in object.pods().flat_map(|pod| pod.volumes()) {
             let Some(name) = held.fields().at("persistentVolumeClaim").str("claimName") else {
                 continue;
             };
@@ -140,7 +114,7 @@ mod tests {
             ]}},
         }))
         .unwrap();
-        let wants = |facts: &Facts| needed_by(&[Lookup::Pod(behind)], &request, &rules, facts);
+        let wants = |facts: &Facts| needed_by(&[behind], &request, &rules, facts);
         let mut facts = Facts::default();
         assert_eq!(wants(&facts), [claim("data"), claim("gone")]);
         facts.learn(
@@ -156,9 +130,6 @@ mod tests {
             object: Some(json!({"spec": {"volumes": {}}}).into()),
             ..request
         };
-        assert_eq!(
-            needed_by(&[Lookup::Pod(behind)], &odd, &rules, &Facts::default()),
-            []
-        );
+        assert_eq!(needed_by(&[behind], &odd, &rules, &Facts::default()), []);
     }
 }
