@@ -80,16 +80,20 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         "matchConditions",
         json!([changes(), administrators()]),
     );
-    let mut judge = webhook("judge", client, "/validate", judged(|_| true).into());
+    let mut judge = webhook(
+        "judge",
+        client,
+        "/validate",
+        resource_rules(|_| true).into(),
+    );
     set(&mut judge, "namespaceSelector", tenants_namespaces());
-    // What is let in is charged to the tenant's quota.
-    set(&mut judge, "sideEffects", json!("NoneOnDryRun"));
     set(
         &mut judge,
         "matchConditions",
         json!([changes(), foreign(), administrators()]),
     );
-    // Names are taken from the ledger, by requests that are meant.
+    // What is let in is charged to the tenant's quota, and names are taken from the ledger, by
+    // requests that are meant.
     set(&mut judge, "sideEffects", json!("NoneOnDryRun"));
     let tenants = json!([{
         "apiGroups": [labels::GROUP], "apiVersions": ["*"], "resources": ["tenants"],
@@ -136,7 +140,7 @@ fn set(webhook: &mut Value, key: &str, value: Value) {
     }
 }
 
-fn tenants_namespaces() -> Value {
+pub(crate) fn tenants_namespaces() -> Value {
     json!({"matchExpressions": [{"key": labels::TENANT, "operator": "Exists"}]})
 }
 
@@ -188,14 +192,14 @@ fn mending_rules() -> Value {
             &["CREATE"],
         ))
     });
-    judged(policies::speak_of)
+    resource_rules(policies::speak_of)
         .into_iter()
         .chain(as_sent)
         .collect()
 }
 
 /// A rule for each group and version, with those of their kinds that are judged at the end.
-fn judged(wanted: impl Fn(&Carrier) -> bool) -> Vec<Value> {
+pub(crate) fn resource_rules(wanted: impl Fn(&Carrier) -> bool) -> Vec<Value> {
     let mut groups: BTreeMap<(&str, &str), Vec<&Carrier>> = BTreeMap::new();
     for carrier in CARRIERS
         .iter()

@@ -12,7 +12,7 @@ use crate::carriers::{CARRIERS, Carrier, Holds};
 use crate::control::{Control, Mend, Rule};
 use crate::profiles::Profiles;
 use crate::registry::REGISTRY;
-use crate::webhooks::changes;
+use crate::webhooks::{changes, resource_rules, tenants_namespaces};
 
 /// Whether some policy judges objects of this kind.
 pub(crate) fn speak_of(carrier: &Carrier) -> bool {
@@ -134,24 +134,6 @@ impl About {
 
     fn policy(self) -> Value {
         let carriers = || CARRIERS.iter().filter(move |carrier| self.has(carrier));
-        let rules: Vec<Value> = carriers()
-            .map(|carrier| {
-                let subresources = carrier
-                    .subresources
-                    .iter()
-                    .map(|sub| format!("{}/{sub}", carrier.resource));
-                let resources: Vec<String> = std::iter::once(carrier.resource.to_owned())
-                    .chain(subresources)
-                    .collect();
-                json!({
-                    "apiGroups": [carrier.group],
-                    "apiVersions": [carrier.version],
-                    "resources": resources,
-                    "operations": ["CREATE", "UPDATE"],
-                    "scope": "Namespaced",
-                })
-            })
-            .collect();
         let mut variables = vec![
             ("rules", RULES.replace("$RULES", labels::RULES)),
             ("profile", squeezed(PROFILE)),
@@ -186,10 +168,8 @@ impl About {
             "spec": {
                 "failurePolicy": "Fail",
                 "matchConstraints": {
-                    "resourceRules": rules,
-                    "namespaceSelector": {
-                        "matchExpressions": [{"key": labels::TENANT, "operator": "Exists"}],
-                    },
+                    "resourceRules": resource_rules(|carrier| self.has(carrier)),
+                    "namespaceSelector": tenants_namespaces(),
                 },
                 "matchConditions": [changes()],
                 "variables": variables,
