@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Fields;
 use bulkhead_model::{
-    FieldPath, LabelKey, LabelValue, NodeSelector, Nodes, Placement, Tenant, labels,
+    ClassName, FieldPath, LabelKey, LabelValue, NodeSelector, Nodes, Placement, Tenant, labels,
 };
 use serde_json::{Value, json};
 
@@ -209,12 +209,17 @@ fn parse_schedulers(fields: Fields<'_>, path: &FieldPath, errors: &mut Errors) -
     for (i, item) in items.iter().enumerate() {
         let path = path.clone().index(i);
         match item.as_str() {
-            Some(name) if (1..=253).contains(&name.len()) && name.trim() == name => {
+            // Schedulers are called like classes. A policy looks the name up in text, so it must
+            // be free of what ends a string or a list there.
+            Some(name) if ClassName::parse(name).is_ok() => {
                 if !names.insert(name.to_owned()) {
                     errors.add(path, format!("`{name}` stands twice"));
                 }
             }
-            _ => errors.add(path, "expected the name of a scheduler"),
+            _ => errors.add(
+                path,
+                "expected the name of a scheduler: a-z, 0-9, `-` and `.`",
+            ),
         }
     }
     names

@@ -168,6 +168,14 @@ fn wrong_specs_are_refused_with_the_fields_path() {
             nodes(json!({"allowedSchedulers": [7]})),
             "spec.nodes.allowedSchedulers[0]",
         ),
+        (
+            nodes(json!({"allowedSchedulers": ["batch", "a\",\"b"]})),
+            "spec.nodes.allowedSchedulers[1]",
+        ),
+        (
+            nodes(json!({"allowedSchedulers": ["batch]"]})),
+            "spec.nodes.allowedSchedulers[0]",
+        ),
         (priority(json!("gold")), "spec.priorityClasses"),
         (
             priority(json!({"allowed": ["Gold"]})),

@@ -22,7 +22,9 @@ pub(crate) const CONTROL: Control = Control {
         v.all(k, k in ['name', 'hostPath', 'configMap', 'downwardAPI', 'emptyDir', 'ephemeral',
         'persistentVolumeClaim', 'projected', 'secret'])
         && v.?projected.?sources.orValue([]).all(s,
-        s.all(k, k in ['configMap', 'downwardAPI', 'secret', 'serviceAccountToken'])))"#,
+        s.all(k, k in ['configMap', 'downwardAPI', 'secret', 'serviceAccountToken']
+        || (k in ['clusterTrustBundle', 'podCertificate']
+        && variables.rules.contains('"certificateSigners":')))))"#,
     ),
     mend: Mend::ByHand,
 };
