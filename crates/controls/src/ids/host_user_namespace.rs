@@ -43,7 +43,7 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
 }
 
 fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
-    if in_user_namespace(pod, context.rules) {
+    if in_user_namespace(pod, context.rules, fills.is_whole()) {
         fills.set_in_pod(pod, "spec.hostUsers", Json::Bool(false));
     }
 }

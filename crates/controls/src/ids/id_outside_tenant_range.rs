@@ -36,7 +36,7 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
         return;
     }
     let path = || pod.path("spec.securityContext");
-    let Some(ids) = ids(pod, context.rules) else {
+    let Some(ids) = ids(pod, context.rules, false) else {
         // Whoever judges behind us knows the range.
         if context.facts.is_judged_later() {
             return;
@@ -103,7 +103,7 @@ fn outside(id: &Json<'_>, ids: &Ids) -> String {
 }
 
 fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
-    let Some(ids) = ids(pod, context.rules) else {
+    let Some(ids) = ids(pod, context.rules, fills.is_whole()) else {
         return;
     };
     fills.set_for_all(pod, USER, json!(ids.stamp));

@@ -46,7 +46,7 @@ fn check(pod: &Pod<'_>, _: &Context<'_>, findings: &mut Findings) {
 
 /// Every pod gets the group: which volumes a pod has is not all that decides who owns its files.
 fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
-    if let Some(ids) = ids(pod, context.rules) {
+    if let Some(ids) = ids(pod, context.rules, fills.is_whole()) {
         fills.set_for_pod(pod, FIELD, json!(ids.stamp));
     }
 }

@@ -25,9 +25,9 @@ struct Ids {
 
 /// The ids of a pod; none if the tenant has none yet. In a user namespace the kubelet keeps the
 /// ids outside apart, and the usual ones inside belong to nobody else.
-fn ids(pod: &Pod<'_>, rules: &TenantRules) -> Option<Ids> {
+fn ids(pod: &Pod<'_>, rules: &TenantRules, mended: bool) -> Option<Ids> {
     let range = rules.ids.range?;
-    Some(if in_user_namespace(pod, rules) {
+    Some(if in_user_namespace(pod, rules, mended) {
         Ids {
             range: IdRange::IN_USER_NAMESPACE,
             stamp: ID_IN_USER_NAMESPACE,
@@ -42,13 +42,14 @@ fn ids(pod: &Pod<'_>, rules: &TenantRules) -> Option<Ids> {
     })
 }
 
-/// Whether the pod has a user namespace of its own, once it is mended. An API server that does
-/// not serve the field drops it, and the pod would have the node's users after all.
-fn in_user_namespace(pod: &Pod<'_>, rules: &TenantRules) -> bool {
+/// Whether the pod has a user namespace of its own; `mended`: once it is, which a pod that is
+/// being made will be, and one that stands never. An API server that does not serve the field
+/// drops it, and the pod would have the node's users after all.
+fn in_user_namespace(pod: &Pod<'_>, rules: &TenantRules, mended: bool) -> bool {
     rules.ids.serves(PodField::HostUsers)
         && match pod.spec().get(HOST_USERS) {
             Some(value) => *value == Json::Bool(false),
-            None => rules.ids.user_namespaces != UserNamespaces::Optional,
+            None => mended && rules.ids.user_namespaces != UserNamespaces::Optional,
         }
 }
 

@@ -298,3 +298,36 @@ fn a_pod_that_cannot_have_the_fields_of_linux_is_not_given_them() {
         assert_eq!(mended(&create(pod), Facts::NONE), None, "{system}");
     }
 }
+
+/// A tenant that prefers user namespaces later on still has pods of before.
+#[test]
+fn a_pod_that_stands_is_judged_by_the_users_that_it_has() {
+    let rules = |user_namespaces: &str| -> TenantRules {
+        let mut rules = json!(strict());
+        rules["ids"]["userNamespaces"] = json!(user_namespaces);
+        serde_json::from_value(rules).unwrap()
+    };
+    let made = |rules: &TenantRules| {
+        let request = create(pod(json!({"containers": [{"name": "c"}]})));
+        Value::from(mend(&request, rules, Facts::NONE).unwrap())
+    };
+    let labelled = |pod: &Value| {
+        let mut pod = pod.clone();
+        pod["metadata"]["labels"] = json!({"a": "b"});
+        pod
+    };
+    let preferring = rules("Preferred");
+    for pod in [made(&strict()), made(&preferring)] {
+        let request = update(pod.clone(), labelled(&pod), None);
+        assert_eq!(admit(request, &preferring), Ok(vec![]), "{pod}");
+    }
+    // Without the user namespace that came with them its ids are another's.
+    let mut taken_away = made(&preferring);
+    taken_away["spec"]["hostUsers"] = Value::Null;
+    let request = update(taken_away.clone(), labelled(&taken_away), None);
+    let findings = admit(request, &preferring).unwrap();
+    assert_eq!(
+        names(&findings),
+        BTreeSet::from(["id-outside-tenant-range"])
+    );
+}
