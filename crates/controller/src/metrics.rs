@@ -127,14 +127,10 @@ impl Metrics {
     pub(crate) fn text(&self, caches: &Caches) -> String {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let inner = &self.0;
-        inner
-            .tenants
-            .set(count(caches.tenants.select(|_| true).len()));
-        let all = caches.namespaces.select(|_| true).len();
-        let open = caches
-            .namespaces
-            .select(|namespace| namespace.is_isolated())
-            .len();
+        inner.tenants.set(count(caches.tenants.all().len()));
+        // One look at the cache for both numbers: it may change between two.
+        let all = caches.namespaces.all();
+        let open = all.iter().filter(|it| it.is_isolated()).count();
         let set = |state, number| {
             inner
                 .namespaces
@@ -142,7 +138,7 @@ impl Metrics {
                 .set(count(number))
         };
         set("open", open);
-        set("closed", all - open);
+        set("closed", all.len() - open);
         inner.objects.set(count(caches.objects.len()));
         inner.stale.set((!caches.are_ready()).into());
         let mut text = String::new();
