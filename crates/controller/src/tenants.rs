@@ -32,6 +32,7 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, 
     if standing == Standing::Deleting {
         return end(context, &record).await;
     }
+    hold(context, &record).await?;
     if let Standing::Good(tenant) = &standing
         && let Some(error) = prefixes::claim(context, tenant).await?
     {
@@ -53,20 +54,23 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, 
     })
 }
 
-/// The finalizer comes before everything that must be taken back, the claims after it.
+/// Keeps the Tenant until it is taken apart: the finalizer comes before everything that must be
+/// taken back.
+async fn hold(context: &Context, record: &TenantRecord) -> Result<(), ReconcileError> {
+    let mut finalizers = finalizers(record);
+    if finalizers.iter().any(|name| name == labels::FINALIZER) {
+        return Ok(());
+    }
+    finalizers.push(labels::FINALIZER.to_owned());
+    set_finalizers(context, record, &finalizers).await
+}
+
+/// Makes what the tenant has beside its namespaces what it should be.
 async fn establish(
     context: &Context,
     record: &TenantRecord,
     standing: &Standing,
 ) -> Result<(), ReconcileError> {
-    if !finalizers(record)
-        .iter()
-        .any(|name| name == labels::FINALIZER)
-    {
-        let mut finalizers = finalizers(record);
-        finalizers.push(labels::FINALIZER.to_owned());
-        set_finalizers(context, record, &finalizers).await?;
-    }
     forget_former(context, &record.name, Some(&record.uid)).await?;
     let wanted = match standing {
         Standing::Good(tenant) => {
