@@ -32,16 +32,10 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, 
     if standing == Standing::Deleting {
         return end(context, &record).await;
     }
-    hold(context, &record).await?;
-    if let Standing::Good(tenant) = &standing
-        && let Some(error) = prefixes::claim(context, tenant).await?
-    {
-        standing = Standing::Conflict(tenant.clone(), error);
-    }
-    if let Standing::Good(tenant) | Standing::Conflict(tenant, _) = &standing {
-        quotas::keep(context, tenant).await?;
-    }
-    let result = establish(context, &record, &standing).await;
+    let result = match claim(context, &record, &mut standing).await {
+        Ok(()) => establish(context, &record, &standing).await,
+        Err(error) => Err(error),
+    };
     let mut failure = result.as_ref().err().map(ReconcileError::line);
     if failure.is_none() && context.is_left_out(name) {
         failure = Some("no room is left for its users in the gateway's roles".to_owned());
@@ -63,6 +57,23 @@ async fn hold(context: &Context, record: &TenantRecord) -> Result<(), ReconcileE
     }
     finalizers.push(labels::FINALIZER.to_owned());
     set_finalizers(context, record, &finalizers).await
+}
+
+/// Claims the tenant's prefix and keeps its account. That the prefix is another's shows in how the
+/// tenant stands.
+async fn claim(
+    context: &Context,
+    record: &TenantRecord,
+    standing: &mut Standing,
+) -> Result<(), ReconcileError> {
+    hold(context, record).await?;
+    let Standing::Good(tenant) = standing.clone() else {
+        return Ok(());
+    };
+    if let Some(error) = prefixes::claim(context, &tenant).await? {
+        *standing = Standing::Conflict(tenant.clone(), error);
+    }
+    quotas::keep(context, &tenant).await
 }
 
 /// Makes what the tenant has beside its namespaces what it should be.
