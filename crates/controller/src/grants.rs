@@ -87,31 +87,33 @@ impl Grants {
         }
     }
 
-    /// Puts everything that former holders of a tenant's name have into quarantine: all holders
-    /// but those of which `lives` says that something of theirs may still be there.
+    /// All that have, or had, something under a tenant's name and did not give it up.
     ///
     /// # Errors
     /// If the API server does not answer.
-    pub(crate) async fn give_up(
-        &self,
-        tenant: &str,
-        lives: impl Fn(&Holder) -> bool,
-    ) -> Result<(), ReconcileError> {
+    pub(crate) async fn holders(&self, tenant: &str) -> Result<BTreeSet<Holder>, ReconcileError> {
+        let mut holders = BTreeSet::new();
         for pool in [Pool::Ids, Pool::Pairs] {
             self.load(pool).await?;
-            for holder in self.known(pool).named(tenant) {
-                if lives(&holder) {
+            holders.extend(self.known(pool).named(tenant));
+        }
+        Ok(holders)
+    }
+
+    /// Puts everything that a former holder has into quarantine.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(crate) async fn give_up(&self, holder: &Holder) -> Result<(), ReconcileError> {
+        for pool in [Pool::Ids, Pool::Pairs] {
+            for record in self.ledger.list(Some(pool.kind()), Some(holder)).await? {
+                let Some(index) = number(pool, &record) else {
                     continue;
-                }
-                for record in self.ledger.list(Some(pool.kind()), Some(&holder)).await? {
-                    let Some(index) = number(pool, &record) else {
-                        continue;
-                    };
-                    let rests = self.rest(pool, index, &holder).await?;
-                    tracing::info!(tenant = %holder.tenant, uid = %holder.uid, key = pool.key(index), rests, "in quarantine");
-                }
-                self.known(pool).forget(&holder);
+                };
+                let rests = self.rest(pool, index, holder).await?;
+                tracing::info!(tenant = %holder.tenant, uid = %holder.uid, key = pool.key(index), rests, "in quarantine");
             }
+            self.known(pool).forget(holder);
         }
         Ok(())
     }

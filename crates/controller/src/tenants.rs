@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bulkhead_cluster::{DeleteOptions, Kind, NamespaceRecord, ObjectRef, TenantRecord};
 use bulkhead_isolation::tenant_objects;
-use bulkhead_model::{Holder, Uid, labels};
+use bulkhead_model::{Uid, labels};
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -146,21 +146,25 @@ async fn gone(context: &Context, name: &str) -> Result<Outcome, ReconcileError> 
     Ok(Outcome::Done)
 }
 
-/// What former tenants of a name had goes into quarantine, once no namespace carries their UID:
-/// until then their pods may run.
+/// What former tenants of a name had goes into quarantine, and their accounts are closed, once no
+/// namespace carries their UID: until then their pods may run.
 async fn forget_former(
     context: &Context,
     name: &str,
     uid: Option<&str>,
 ) -> Result<(), ReconcileError> {
-    let lives = |holder: &Holder| {
+    for holder in context.grants.holders(name).await? {
         let stands = |of: &Uid| {
             let namespaces = context.namespaces.all();
             namespaces.iter().any(|n| n.tenant_uid.as_ref() == Some(of))
         };
-        uid == Some(holder.uid.as_str()) || stands(&holder.uid)
-    };
-    context.grants.give_up(name, lives).await
+        if uid == Some(holder.uid.as_str()) || stands(&holder.uid) {
+            continue;
+        }
+        quotas::close(context, &holder).await?;
+        context.grants.give_up(&holder).await?;
+    }
+    Ok(())
 }
 
 /// The end of a tenant, in an order in which nothing stays reachable: first access, then pods,
@@ -190,12 +194,12 @@ async fn end(context: &Context, record: &TenantRecord) -> Result<Outcome, Reconc
         return Ok(Outcome::After(Duration::ZERO));
     }
     forget_former(context, &record.name, None).await?;
-    if let (Ok(tenant), Some(holder)) = (
-        &record.tenant,
-        prefixes::holder_of(&record.name, &record.uid),
-    ) {
-        prefixes::release(context, &tenant.prefix, &holder).await?;
+    if let Some(holder) = prefixes::holder_of(&record.name, &record.uid) {
         quotas::close(context, &holder).await?;
+        // One whose spec cannot be read keeps its prefix until somebody asks for it.
+        if let Ok(tenant) = &record.tenant {
+            prefixes::release(context, &tenant.prefix, &holder).await?;
+        }
     }
     let mut finalizers = finalizers(record);
     finalizers.retain(|name| name != labels::FINALIZER);

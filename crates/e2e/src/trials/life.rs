@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use bulkhead_attack::wire::Request;
 use bulkhead_attack::{Account, Kubeconfig, good_pod};
+use bulkhead_model::{ClaimKind, entry_name};
 use serde_json::{Value, json};
 
 use crate::Check;
@@ -194,11 +195,18 @@ fn rename(bed: &Bed) -> anyhow::Result<()> {
 /// The Tenant goes without its controller and its finalizer, and comes back with another UID. Its
 /// namespaces are nobody's meanwhile: closed and fenced in, but there.
 fn restore(bed: &Bed) -> anyhow::Result<()> {
-    let guest = Guest::arrive(bed, "e2e-restored", &json!({}))?;
+    let quota = json!({"resources": {"quota": {"hard": {"pods": "4"}}}});
+    let guest = Guest::arrive(bed, "e2e-restored", &quota)?;
     let ns = format!("/api/v1/namespaces/{}", guest.namespace);
     let config = json!({"metadata": {"name": "kept"}, "data": {"k": "v"}});
     succeeded(&guest.send(&Request::post(format!("{ns}/configmaps"), &config))?)?;
     let old = uid(bed, &guest.name)?;
+    let account = format!(
+        "/apis/bulkhead.dev/v1alpha1/ledgerentries/{}",
+        entry_name(ClaimKind::Quota, &old)
+    );
+    bed.do_as_admin(&Request::get(account.as_str()))
+        .context("no account")?;
     let tenant = bed.do_as_admin(&Request::get(guest.path()))?;
     bed.kill("controller")?;
     let taken_away = bed
@@ -256,5 +264,7 @@ fn restore(bed: &Bed) -> anyhow::Result<()> {
         let response = guest.send(&Request::post(format!("{ns}/pods?dryRun=All"), &pod))?;
         Ok(response.is_success().then_some(()))
     })?;
+    // No namespace is the old one's any more.
+    gone(account)?;
     guest.leave()
 }
