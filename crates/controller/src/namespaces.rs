@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead_cluster::{ClusterError, Kind, NamespaceRecord, ObjectRef, TenantRecord};
-use bulkhead_isolation::{Metadata, namespace_metadata, namespace_objects};
+use bulkhead_isolation::{Metadata, is_taken_up, namespace_metadata, namespace_objects};
 use bulkhead_model::{Tenant, labels};
 use futures::join;
 use serde_json::{Value, json};
@@ -251,6 +251,11 @@ async fn isolate(
             withdraw(context, &record).await?;
         }
     } else if !record.is_isolated() {
+        // Only here: when limits change, what is open stays open. The ledger enforces them before
+        // the control plane does.
+        if let Some(quota) = after.not_taken_up() {
+            return result.and(Err(ReconcileError::Differs(quota)));
+        }
         open(context, tenant, &after.live).await?;
     }
     result.map(|()| Outcome::Done)
@@ -369,6 +374,13 @@ impl Found {
     /// Whether something is wrong that the namespace must not be open with.
     fn is_breach(&self) -> bool {
         self.metadata.is_some() || self.plan.breach
+    }
+
+    /// What the control plane does not enforce yet.
+    fn not_taken_up(&self) -> Option<String> {
+        let late = self.objects.iter().find(|object| !is_taken_up(object))?;
+        let name = ObjectRef::of(late).map_or_else(|_| String::new(), |it| it.to_string());
+        Some(format!("{name}: status.hard differs"))
     }
 }
 

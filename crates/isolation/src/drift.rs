@@ -43,12 +43,35 @@ pub fn drift(wanted: &Value, live: &Value) -> Option<FieldPath> {
         let path = root.clone().key(key);
         match (key.as_str(), limits) {
             ("spec", true) => limit_range(wanted.get(key), live.get(key), path),
-            ("spec", false) if kind == "ResourceQuota" => {
-                resource_quota(wanted.get(key), live, path)
-            }
+            // The API server writes quantities its own way.
+            ("spec", false) if kind == "ResourceQuota" => field(
+                key,
+                wanted.get(key),
+                live.get(key),
+                path,
+                Compare::AsQuantities,
+            ),
             _ => field(key, wanted.get(key), live.get(key), path, Compare::Exactly),
         }
     })
+}
+
+/// Whether the control plane enforces a ResourceQuota: it has taken up the limits, and its status
+/// says which. Anything else needs no taking up.
+#[must_use]
+pub fn is_taken_up(live: &Value) -> bool {
+    if live.get("kind").is_none_or(|kind| kind != "ResourceQuota") {
+        return true;
+    }
+    let (hard, taken) = (live.pointer("/spec/hard"), live.pointer("/status/hard"));
+    field(
+        "hard",
+        hard,
+        taken,
+        FieldPath::default(),
+        Compare::AsQuantities,
+    )
+    .is_none()
 }
 
 /// Everything that `wanted` says must be there; others may add to it.
@@ -184,19 +207,6 @@ fn limit_range(wanted: Option<&Value>, live: Option<&Value>, path: FieldPath) ->
         spec
     });
     field("spec", filled.as_ref(), live, path, Compare::AsQuantities)
-}
-
-/// A quota holds once the control plane has taken it up: `status.hard` says so.
-fn resource_quota(
-    wanted: Option<&Value>,
-    live: &Map<String, Value>,
-    path: FieldPath,
-) -> Option<FieldPath> {
-    let compare = Compare::AsQuantities;
-    let hard = wanted.and_then(|spec| spec.get("hard"));
-    let status = live.get("status").and_then(|status| status.get("hard"));
-    field("spec", wanted, live.get("spec"), path, compare)
-        .or_else(|| field("hard", hard, status, FieldPath::of("status.hard"), compare))
 }
 
 fn fill(limit: &mut Map<String, Value>, from: &str, to: &str) {

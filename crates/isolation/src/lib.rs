@@ -13,7 +13,7 @@ mod namespace;
 mod network;
 mod rights;
 
-pub use drift::drift;
+pub use drift::{drift, is_taken_up};
 pub use forwarder::{SHARD_NAMES, SHARDS, Shards, forwarder_shards};
 pub use install::{SERVICE_ACCOUNTS, install};
 pub use namespace::{

@@ -469,6 +469,40 @@ fn what_the_api_server_adds_is_no_drift() {
     assert_eq!(drift(&wanted, &live), None);
 }
 
+/// The limits in a quota's status are the control plane's to write, some time after the spec: no
+/// drift, but a namespace does not open before.
+#[test]
+fn a_quota_that_is_not_taken_up_yet_is_no_drift() {
+    let quota = |hard: Value, taken: Value| json!({"kind": "ResourceQuota", "spec": {"hard": hard}, "status": taken});
+    let wanted = json!({"kind": "ResourceQuota", "spec": {"hard": {"cpu": "1000m", "pods": "4"}}});
+    let hard = json!({"cpu": "1", "pods": "4"});
+    for (taken, up) in [
+        (Value::Null, false),
+        (json!({}), false),
+        (json!({"hard": {"cpu": "1", "pods": "2"}}), false),
+        (json!({"hard": {"cpu": "1"}}), false),
+        (
+            json!({"hard": {"cpu": "1", "pods": "4", "secrets": "1"}}),
+            false,
+        ),
+        (
+            json!({"hard": {"cpu": "1000m", "pods": "4"}, "used": {"pods": "3"}}),
+            true,
+        ),
+    ] {
+        let live = quota(hard.clone(), taken);
+        assert_eq!(drift(&wanted, &live), None, "{live}");
+        assert_eq!(is_taken_up(&live), up, "{live}");
+    }
+    let other = json!({"cpu": "1", "pods": "2"});
+    let live = quota(other.clone(), json!({"hard": other}));
+    let path = drift(&wanted, &live).map(|path| path.to_string());
+    assert_eq!(path.as_deref(), Some("spec.hard.pods"));
+    assert!(is_taken_up(
+        &json!({"kind": "LimitRange", "spec": {"hard": {"pods": "4"}}})
+    ));
+}
+
 /// What somebody does to an object → the field that is named.
 #[test]
 fn every_change_is_drift() {

@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 
 use crate::Check;
 use crate::bed::{Bed, eventually};
-use crate::client::{names, refused, succeeded};
-use crate::guest::Guest;
+use crate::client::{names, refused, succeeded, text};
+use crate::guest::{Guest, uid};
+
+use super::leaders::CONTROLLER;
 
 pub(super) const TRIALS: &[(&str, Check)] = &[
     ("quota::namespaces_share_one_limit", shared),
+    ("quota::a_limit_that_changes_closes_nothing", changed),
     ("quota::wrong_limits_are_refused_by_path", wrong),
 ];
 
@@ -116,6 +119,53 @@ fn shared(bed: &Bed) -> anyhow::Result<()> {
         succeeded(&bed.admin(&Request::post(path, &pod(&format!("dry-{i}"))))?)?;
     }
     ensure!(rush(bed, &namespaces, 9)? == LIMIT);
+    guest.leave()
+}
+
+/// What is open stays open, though the control plane takes a new limit up some time later. Pods are
+/// asked for all along.
+fn changed(bed: &Bed) -> anyhow::Result<()> {
+    let (guest, second) = limited(bed, "quotachange")?;
+    let namespace = format!("/api/v1/namespaces/{second}");
+    let mark = bed.audit_mark()?;
+    for limit in LIMIT + 1..LIMIT + 6 {
+        let limit = limit.to_string();
+        let spec = json!({"spec": {"resources": {"quota": {"hard": {"pods": limit}}}}});
+        let patch = Request::patch(guest.path(), "application/merge-patch+json", &spec);
+        bed.do_as_admin(&patch)?;
+        let mut refusals = Vec::new();
+        let mut tries = 0;
+        eventually("the control plane takes the limit up", || {
+            tries += 1;
+            let pod = pod(&format!("pod-{limit}-{tries}"));
+            let answer = bed.admin(&Request::post(pods(&second), &pod))?;
+            if !answer.is_success() {
+                refusals.push(answer.message());
+            }
+            let quota = Request::get(format!("{namespace}/resourcequotas/bulkhead-quota"));
+            let quota = bed.do_as_admin(&quota)?;
+            Ok((text(&quota, "/status/hard/pods") == limit).then_some(()))
+        })?;
+        let closed = refusals.iter().find(|it| !it.contains("exceeded quota"));
+        ensure!(closed.is_none(), "refused for another reason: {closed:?}");
+    }
+    let written = bed.writes_since(mark, CONTROLLER)?;
+    let of = |resource: &str, name: &str| {
+        let mut written = written.iter();
+        written.any(|it| it.resource == resource && it.name.ends_with(name))
+    };
+    ensure!(
+        of("resourcequotas/", &format!("{second}/bulkhead-quota")),
+        "the limits were not written: {written:?}"
+    );
+    // Neither closed nor opened again meanwhile.
+    ensure!(
+        !of("namespaces/", &format!("/{second}")),
+        "the namespace was written: {written:?}"
+    );
+    let object = bed.do_as_admin(&Request::get(namespace))?;
+    let opened = text(&object, "/metadata/annotations/bulkhead.dev~1isolated");
+    ensure!(opened == uid(bed, &guest.name)?, "it is closed: {object}");
     guest.leave()
 }
 
