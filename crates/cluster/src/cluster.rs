@@ -1,5 +1,6 @@
 //! Reading and writing objects.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -350,12 +351,16 @@ impl Cluster {
         self.resource(&reference.kind).await?.object_path(reference)
     }
 
-    /// The kind that is served under this group and plural name, in whichever version; none if
-    /// there is none now.
+    /// The kinds that are served under this group and these plural names, by plural name, each in
+    /// whichever version; what is not served now is left out.
     ///
     /// # Errors
     /// [`ClusterError::Discover`].
-    pub async fn served(&self, group: &str, plural: &str) -> Result<Option<Kind>, ClusterError> {
+    pub async fn served(
+        &self,
+        group: &str,
+        plurals: &[&str],
+    ) -> Result<BTreeMap<String, Kind>, ClusterError> {
         let ask = async |path: String| match call(&self.client, Method::GET, &path, Payload::None)
             .await
         {
@@ -366,8 +371,9 @@ impl Cluster {
                 source,
             }),
         };
+        let mut kinds = BTreeMap::new();
         let Some(found) = ask(format!("/apis/{group}")).await? else {
-            return Ok(None);
+            return Ok(kinds);
         };
         let versions = found.get("versions").and_then(Value::as_array);
         for version in versions.into_iter().flatten() {
@@ -378,18 +384,22 @@ impl Cluster {
                 continue;
             };
             self.resources.learn(version, &list);
-            let mut resources = list
-                .get("resources")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
-            let resource =
-                resources.find(|it| it.get("name").and_then(Value::as_str) == Some(plural));
-            if let Some(kind) = resource.and_then(|it| it.get("kind")?.as_str()) {
-                return Ok(Some(Kind::new(version, kind)));
+            let resources = list.get("resources").and_then(Value::as_array);
+            for resource in resources.into_iter().flatten() {
+                let text = |field: &str| resource.get(field).and_then(Value::as_str);
+                if let (Some(plural), Some(kind)) = (text("name"), text("kind"))
+                    && plurals.contains(&plural)
+                {
+                    // The versions come in the server's order of preference.
+                    let kind = || Kind::new(version, kind);
+                    kinds.entry(plural.to_owned()).or_insert_with(kind);
+                }
+            }
+            if kinds.len() == plurals.len() {
+                break;
             }
         }
-        Ok(None)
+        Ok(kinds)
     }
 
     /// The resource of a kind: from the built-in table, else from live discovery, once.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::error::ClusterError;
-use crate::ledger::{Ledger, Revision};
+use crate::ledger::{EntryRecord, Ledger, Revision};
 
 impl Ledger {
     /// Claims a hostname, which may be a wildcard, for a holder. The inner error says whose it is,
@@ -41,45 +41,47 @@ impl Ledger {
         Ok(Ok(()))
     }
 
-    /// Looks at every hostname of the ledger, and gives back what was found without use `rest` ago
-    /// and still is. `found` remembers, between calls, what was found when. `uses` are pairs of a
-    /// tenant's UID and a name for which an object of it answers, read after `found` was written
-    /// last.
+    /// Looks at every hostname of the ledger, as it was listed, and gives back what was found without
+    /// use `rest` ago and still is, as it is now. `found` remembers, between calls, what was found
+    /// when. `uses` are pairs of a tenant's UID and a name for which an object of it answers, read
+    /// after `found` was written last.
     ///
     /// # Errors
     /// As [`Ledger::update`]; what was not reached is looked at by the next call.
     pub async fn collect_hostnames(
         &self,
+        listed: Vec<EntryRecord>,
         uses: &BTreeSet<(String, String)>,
         found: &mut BTreeMap<String, Instant>,
         rest: Duration,
     ) -> Result<usize, ClusterError> {
         let mut freed = 0;
         let mut idle = BTreeMap::new();
-        for record in self.list(Some(ClaimKind::Hostname), None).await? {
-            let Ok(entry) = record.entry else {
-                continue;
-            };
+        for entry in listed.into_iter().filter_map(|record| record.entry.ok()) {
             let since = found.get(&entry.key).copied();
             let old = since.is_some_and(|since| since.elapsed() >= rest);
-            let what = self
-                .update(ClaimKind::Hostname, &entry.key, |now| {
-                    let Some(now) = now else {
-                        return (Revision::Keep, Idle::No);
-                    };
-                    match hostnames::collect(&now.key, &now.data, uses) {
-                        Collected::Used => (Revision::Keep, Idle::No),
-                        Collected::Idle(data) => {
-                            (Revision::Write(entry_of(&now.key, data)), Idle::New)
-                        }
-                        Collected::Left(_) if !old => (Revision::Keep, Idle::Still),
-                        Collected::Left(data) if data.is_empty() => (Revision::Delete, Idle::Freed),
-                        Collected::Left(data) => {
-                            (Revision::Write(entry_of(&now.key, data)), Idle::Freed)
-                        }
+            let judge =
+                |entry: &LedgerEntry| match hostnames::collect(&entry.key, &entry.data, uses) {
+                    Collected::Used => (Revision::Keep, Idle::No),
+                    Collected::Idle(data) => {
+                        (Revision::Write(entry_of(&entry.key, data)), Idle::New)
                     }
-                })
-                .await?;
+                    Collected::Left(_) if !old => (Revision::Keep, Idle::Still),
+                    Collected::Left(data) if data.is_empty() => (Revision::Delete, Idle::Freed),
+                    Collected::Left(data) => {
+                        (Revision::Write(entry_of(&entry.key, data)), Idle::Freed)
+                    }
+                };
+            let what = match judge(&entry) {
+                // Nothing is to be written, so it need not be read once more.
+                (Revision::Keep, what) => what,
+                _ => {
+                    self.update(ClaimKind::Hostname, &entry.key, |now| {
+                        now.map_or((Revision::Keep, Idle::No), judge)
+                    })
+                    .await?
+                }
+            };
             match what {
                 Idle::No => {}
                 Idle::New => drop(idle.insert(entry.key, Instant::now())),

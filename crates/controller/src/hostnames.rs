@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bulkhead_cluster::{ClusterError, Ledger};
 use bulkhead_controls::{NAMED, hostnames};
-use bulkhead_model::Json;
+use bulkhead_model::{ClaimKind, Json};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -25,8 +25,15 @@ pub(crate) async fn collect(context: &Context) {
     loop {
         tokio::time::sleep(EVERY).await;
         let looked = async {
-            let uses = uses(context).await?;
-            ledger.collect_hostnames(&uses, &mut found, REST).await
+            let listed = ledger.list(Some(ClaimKind::Hostname), None).await?;
+            let uses = if listed.is_empty() {
+                BTreeSet::new()
+            } else {
+                uses(context).await?
+            };
+            ledger
+                .collect_hostnames(listed, &uses, &mut found, REST)
+                .await
         };
         match looked.await {
             Ok(0) => {}
@@ -42,22 +49,25 @@ pub(crate) async fn collect(context: &Context) {
 /// any kind that is served cannot be listed: what cannot be seen may be in use.
 async fn uses(context: &Context) -> Result<BTreeSet<(String, String)>, ClusterError> {
     let mut uses = BTreeSet::new();
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (group, resource) in NAMED {
-        let Some(kind) = context.cluster.served(group, resource).await? else {
-            continue;
-        };
-        for object in context.cluster.list(&kind, None, "").await? {
-            let namespace = object
-                .pointer("/metadata/namespace")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let record = context.namespaces.get(namespace);
-            let Some(uid) = record.as_ref().and_then(|it| it.tenant_uid.as_ref()) else {
-                continue;
-            };
-            let object = Json::from(object);
-            for name in hostnames(group, resource, &object) {
-                uses.insert((uid.to_string(), name.to_owned()));
+        groups.entry(group).or_default().push(resource);
+    }
+    for (group, resources) in groups {
+        for (resource, kind) in context.cluster.served(group, &resources).await? {
+            for object in context.cluster.list(&kind, None, "").await? {
+                let namespace = object
+                    .pointer("/metadata/namespace")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                let record = context.namespaces.get(namespace);
+                let Some(uid) = record.as_ref().and_then(|it| it.tenant_uid.as_ref()) else {
+                    continue;
+                };
+                let object = Json::from(object);
+                for name in hostnames(group, &resource, &object) {
+                    uses.insert((uid.to_string(), name.to_owned()));
+                }
             }
         }
     }
