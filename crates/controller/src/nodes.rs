@@ -370,16 +370,16 @@ fn see(context: &Context, seen: &mut BTreeMap<String, Value>, event: Event) {
     let key = |node: &Value| node.pointer("/metadata/name")?.as_str().map(str::to_owned);
     match event {
         Event::Listed(nodes) => {
-            let gone: Vec<String> = seen.keys().cloned().collect();
-            seen.clear();
-            gone.into_iter()
-                .chain(nodes.iter().filter_map(key))
-                .for_each(|name| context.queue.add(Key::Node(name)));
-            seen.extend(
-                nodes
-                    .iter()
-                    .filter_map(|node| Some((key(node)?, marks(node)))),
-            );
+            let nodes = nodes.iter();
+            let now: BTreeMap<String, Value> = nodes
+                .filter_map(|node| Some((key(node)?, marks(node))))
+                .collect();
+            for name in seen.keys().chain(now.keys()) {
+                if seen.get(name) != now.get(name) {
+                    context.queue.add(Key::Node(name.clone()));
+                }
+            }
+            *seen = now;
         }
         Event::Applied(node) => {
             let Some(name) = key(&node) else { return };
