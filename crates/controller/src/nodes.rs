@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bulkhead_api::{Condition, ConditionStatus, NodeStatus, TenantStatus};
 use bulkhead_cluster::{Claim, Event, Eviction, Kind, Ledger, ObjectRef, TenantRecord};
-use bulkhead_model::{ClaimKind, Holder, NodeSelector, Placement, Uid, labels};
+use bulkhead_model::{ClaimKind, Holder, NodeSelector, Placement, Tenant, Uid, labels};
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -119,14 +119,17 @@ async fn holder(ledger: &Ledger, node: &str) -> Result<Option<Holder>, Reconcile
 
 /// The tenants that select a node, the eldest first.
 fn claimants(context: &Context, node: &Value) -> Vec<Holder> {
-    let mut records = context.tenants.all();
-    records.retain(|record| !record.deleting);
-    records.sort_by_key(|record| (record.created.clone(), record.uid.clone()));
     let written = |key: &str| node.get("metadata")?.get("labels")?.get(key)?.as_str();
+    let selects = |tenant: &Arc<Tenant>| {
+        selector(&tenant.nodes.placement).is_some_and(|it| it.selects(written))
+    };
+    let mut records = context
+        .tenants
+        .select(|record| !record.deleting && record.tenant.as_ref().is_ok_and(selects));
+    records.sort_by(|a, b| (&a.created, &a.uid).cmp(&(&b.created, &b.uid)));
     records
         .iter()
         .filter_map(|record| record.tenant.as_ref().ok())
-        .filter(|tenant| selector(&tenant.nodes.placement).is_some_and(|it| it.selects(written)))
         .map(|tenant| Holder {
             tenant: tenant.name.clone(),
             uid: tenant.uid.clone(),
