@@ -129,14 +129,16 @@ impl Index {
         self.objects.get(key)?.as_ref()
     }
 
-    /// The rules of the tenant that a namespace is of, by its name.
+    /// The rules of the tenant that a namespace is of, by its name, if the files agree on them.
     pub(crate) fn tenant_of(&self, namespace: &str) -> Option<&TenantRules> {
         let namespace = NamespaceName::parse(namespace).ok()?;
-        let found = self
+        let mut covering = self
             .tenants
             .iter()
-            .find(|(prefix, _)| prefix.covers(&namespace));
-        found.map(|(_, rules)| rules)
+            .filter(|(prefix, _)| prefix.covers(&namespace))
+            .map(|(_, rules)| rules);
+        let first = covering.next()?;
+        covering.all(|rules| rules == first).then_some(first)
     }
 }
 

@@ -39,6 +39,24 @@ fn a_namespace_of_a_tenant_in_the_files_is_held_to_its_rules() {
 }
 
 #[test]
+fn tenants_that_differ_count_for_nothing_whichever_is_read_first() {
+    let strict = TENANT.replace("Baseline", "Strict");
+    // `Baseline` under another name, which covers some of the same namespaces.
+    let inner = TENANT.replace("{name: acme}", "{name: acme-dev}");
+    let root = |files: &[&str], namespace: &str| {
+        check(&pod(namespace), &self::strict(), &index(files)).contains(&"runs-as-root")
+    };
+    assert!(!root(&[TENANT, TENANT], "acme-dev-1"), "they agree");
+    for files in [[TENANT, &strict], [&strict, TENANT]] {
+        assert!(root(&files, "acme-dev-1"), "{files:?}");
+    }
+    for files in [[TENANT, &inner], [&inner, TENANT]] {
+        assert!(root(&files, "acme-dev-1"), "{files:?}");
+        assert!(!root(&files, "acme-1"), "one alone has its prefix");
+    }
+}
+
+#[test]
 fn the_tenant_that_somebody_names_holds_for_all() {
     let settings = Settings::of_tenant(TENANT).unwrap();
     let found = check(&pod("other"), &settings, &Index::default());
