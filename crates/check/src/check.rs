@@ -7,7 +7,7 @@ use bulkhead_controls::{Fill, Inspected, Inspection, Unjudged, inspect, judge_do
 use bulkhead_manifests::{
     Content, Node, Parsed, insertions, looks_like_a_template, parse, parse_dockerfile,
 };
-use bulkhead_model::{FieldPath, Finding, TenantRules};
+use bulkhead_model::{FieldPath, Finding};
 use bulkhead_report::{FileReport, Level, Lines, ObjectName};
 use serde_json::Value;
 
@@ -113,16 +113,18 @@ pub(crate) fn plain(fills: &[Fill]) -> Vec<(FieldPath, Value)> {
     pairs.collect()
 }
 
-/// The tenant's rules that hold for an object.
-pub(crate) fn rules_for<'a>(
-    node: &Node,
-    settings: &'a Settings,
-    index: &'a Index,
-) -> &'a TenantRules {
-    let known = field(node, "namespace").filter(|_| !settings.one_tenant);
-    known
+/// The object, held to its tenant's rules. None of a kind that no rule looks at.
+pub(crate) fn judged(
+    (api_version, kind, node): (&str, &str, &Node),
+    settings: &Settings,
+    index: &Index,
+) -> Option<Result<Inspection, Unjudged>> {
+    let request = request(carrier(api_version, kind)?, node);
+    let namespace = field(node, "namespace").filter(|_| !settings.one_tenant);
+    let rules = namespace
         .and_then(|namespace| index.tenant_of(namespace))
-        .unwrap_or(&settings.tenant)
+        .unwrap_or(&settings.tenant);
+    Some(inspect(&request, rules, &|key| index.get(key)))
 }
 
 struct File<'a> {
@@ -154,12 +156,10 @@ impl File<'_> {
         if (api_version, kind) == (bulkhead_api::API_VERSION, bulkhead_api::KIND) {
             self.tenant(node, &object);
         }
-        let Some(carrier) = carrier(api_version, kind) else {
+        let Some(judged) = judged((api_version, kind, node), self.settings, self.index) else {
             return self.stranger(node, &object);
         };
-        let request = request(carrier, node);
-        let rules = rules_for(node, self.settings, self.index);
-        match inspect(&request, rules, &|key| self.index.get(key)) {
+        match judged {
             Ok(inspection) => self.inspected(&inspection, node, &object),
             // No API server takes it, so nothing comes of it by itself.
             Err(Unjudged::Malformed { missing: true, .. }) => {

@@ -1,13 +1,12 @@
 //! The mended text of a file.
 
-use bulkhead_controls::{filled, inspect};
+use bulkhead_controls::filled;
 use bulkhead_manifests::{Content, Edit, Node, Parsed, edited, insertions, parse};
 use bulkhead_model::Json;
 
 use crate::allow::allows;
-use crate::check::{plain, read, rules_for, wanted};
+use crate::check::{judged, plain, read, wanted};
 use crate::index::Index;
-use crate::objects::{carrier, request};
 use crate::settings::{Settings, Source};
 
 /// What is to become of one object.
@@ -64,12 +63,7 @@ fn plans(source: &Source<'_>, settings: &Settings, index: &Index, parsed: &Parse
         else {
             continue;
         };
-        let Some(carrier) = carrier(api_version, kind) else {
-            continue;
-        };
-        let request = request(carrier, node);
-        let rules = rules_for(node, settings, index);
-        let Ok(inspection) = inspect(&request, rules, &|key| index.get(key)) else {
+        let Some(Ok(inspection)) = judged((api_version, kind, node), settings, index) else {
             continue;
         };
         let fills = wanted(&inspection, node, settings, &allows);
