@@ -62,10 +62,6 @@ pub struct Entry {
 pub struct Place {
     /// What to mark.
     pub span: Range<usize>,
-    /// The key and its value whole, with all that is in it.
-    pub whole: Range<usize>,
-    /// Whether the field is there; else this is the nearest thing around it that is.
-    pub exact: bool,
 }
 
 impl Node {
@@ -154,45 +150,23 @@ impl Node {
     /// Where a field stands, or the nearest thing around it that does.
     #[must_use]
     pub fn locate(&self, path: &FieldPath) -> Place {
-        let mut place = Place {
-            span: self.start(),
-            whole: self.span.clone(),
-            exact: true,
-        };
+        let mut span = self.start();
         let mut at = self;
         for segment in path.segments() {
             match segment {
                 Segment::Key(key) => {
-                    let Some(entry) = at.entry(key) else {
-                        return Place {
-                            exact: false,
-                            ..place
-                        };
-                    };
-                    place = Place {
-                        span: entry.mark(),
-                        whole: entry.key_span.start..entry.value.span.end.max(entry.key_span.end),
-                        exact: true,
-                    };
-                    at = &entry.value;
+                    let Some(entry) = at.entry(key) else { break };
+                    (span, at) = (entry.mark(), &entry.value);
                 }
                 Segment::Index(index) => {
                     let Some(item) = at.items().get(*index) else {
-                        return Place {
-                            exact: false,
-                            ..place
-                        };
+                        break;
                     };
-                    place = Place {
-                        span: item.start(),
-                        whole: item.span.clone(),
-                        exact: true,
-                    };
-                    at = item;
+                    (span, at) = (item.start(), item);
                 }
             }
         }
-        place
+        Place { span }
     }
 
     /// What to mark of a value that has no key of its own: its first key, or all of it.
