@@ -1,18 +1,33 @@
 //! Texts that nobody wrote: no panic, no hang, and places that are in the text. The fuzz target
 //! `fuzz/fuzz_targets/check.rs` asks the same for longer.
 
+use std::fs;
+use std::path::Path;
+
 use bulkhead_check::{Index, fix};
 use bulkhead_report::{Format, Look, Summary, Writer};
 use proptest::prelude::*;
 
 use crate::{all, source};
 
-const SEEDS: [&str; 4] = [
-    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: &n a\n  labels: {app: *n}\nspec:\n  hostNetwork: yes # bulkhead: allow host-network -- x\n  containers:\n    - name: a\n      ports: [{hostPort: 010}]\n",
-    "apiVersion: apps/v1\nkind: StatefulSet\nspec:\n  template:\n    spec:\n      volumes:\n        - name: v\n          hostPath: {path: /}\n      containers:\n        - name: a\n          command: |\n            x\n---\n# end\n",
-    "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"spec\": {\"externalIPs\": [\"1.2.3.4\"]}}]}",
-    "FROM a AS b\nARG U=0\nUSER ${U:-1}\nRUN <<E\nx\nE\nFROM b\n",
+/// From the corpus of the fuzz target.
+const SEEDS: [&[u8]; 4] = [
+    include_bytes!("../../../../fuzz/corpus/check/pod"),
+    include_bytes!("../../../../fuzz/corpus/check/set"),
+    include_bytes!("../../../../fuzz/corpus/check/list"),
+    include_bytes!("../../../../fuzz/corpus/check/dockerfile"),
 ];
+
+/// As the fuzz target takes its input: the path, by the first byte, and the text.
+fn taken_apart(input: &[u8]) -> Option<(&'static str, &str)> {
+    let (first, text) = input.split_first()?;
+    let path = if *first == b'D' {
+        "Dockerfile"
+    } else {
+        "a.yaml"
+    };
+    Some((path, std::str::from_utf8(text).ok()?))
+}
 
 fn holds(path: &str, text: &str) {
     let (source, index) = (source(path, text), Index::default());
@@ -57,6 +72,22 @@ fn holds(path: &str, text: &str) {
     }
 }
 
+/// What the fuzz target has found stays answered.
+#[test]
+fn every_text_of_the_corpus_is_answered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/check");
+    let mut texts = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let input = fs::read(file.unwrap().path()).unwrap();
+        // What is no text the target leaves alone as well.
+        if let Some((path, text)) = taken_apart(&input) {
+            holds(path, text);
+            texts += 1;
+        }
+    }
+    assert!(texts >= SEEDS.len(), "{texts}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -66,13 +97,14 @@ proptest! {
         seed in 0..SEEDS.len(),
         changes in proptest::collection::vec((any::<u16>(), 0usize..12, "[-:{}\\[\\],&*!|>'\"#%@` \t\n\rä\u{0}\u{feff}a0~<]{0,4}"), 1..6)
     ) {
-        let mut text: Vec<char> = SEEDS[seed].chars().collect();
+        let (path, text) = taken_apart(SEEDS[seed]).unwrap();
+        let mut text: Vec<char> = text.chars().collect();
         for (at, length, new) in changes {
             let start = usize::from(at) % (text.len() + 1);
             let end = (start + length).min(text.len());
             text.splice(start..end, new.chars());
         }
         let text: String = text.into_iter().collect();
-        holds(if seed == 3 { "Dockerfile" } else { "a.yaml" }, &text);
+        holds(path, &text);
     }
 }
