@@ -9,10 +9,6 @@ use serde_json::Value;
 /// `xtask:every_test_that_a_document_names_exists` looks that there is such a test.
 const SHOWN_BY: &[(&str, &str)] = &[
     (
-        "spec.serviceAccounts",
-        "api:wrong_specs_are_refused_with_the_fields_path",
-    ),
-    (
         "spec.gatewayClasses",
         "controls:classes_are_those_that_the_tenant_may_name",
     ),
@@ -172,7 +168,15 @@ fn kind(field: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn a_field_has_one_line() {
+        let fields: BTreeSet<&str> = SHOWN_BY.iter().map(|(field, _)| *field).collect();
+        assert_eq!(fields.len(), SHOWN_BY.len());
+    }
 
     #[test]
     fn the_nearest_line_speaks_for_a_field() {
