@@ -42,10 +42,8 @@ impl Evil {
 
     /// The good pod, spoilt.
     pub(super) fn pod(&self) -> Value {
-        let mut pod = good_pod();
-        put(&mut pod, self.at, (self.value)());
         // A volume that nobody mounts is enough; a container's own mount is not needed.
-        pod
+        good_but(&[(self.at, (self.value)())])
     }
 
     /// The good container with another name, spoilt. Ephemeral containers have no resources.
@@ -84,7 +82,7 @@ fn put(root: &mut Value, pointer: &str, value: Value) {
 
 /// The good pod with these values in these places. The API server refuses some fields without
 /// others, in its own words and before a template is judged.
-fn good_but(values: &[(&str, Value)]) -> Value {
+pub(super) fn good_but(values: &[(&str, Value)]) -> Value {
     let mut pod = good_pod();
     for (at, value) in values {
         put(&mut pod, at, value.clone());

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::MERGE;
-use crate::credential::{Account, Credential};
+use super::{MERGE, ways};
+use crate::credential::Credential;
 use crate::field::{Door, Field};
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
 use crate::wire::Request;
@@ -31,23 +31,10 @@ const GRABS: &[Grab] = &[
     Grab { control: "drain-blocked", variant: "share", does: "keeps its pods where they are by demanding all of them", theorem: Theorem::T5, collection: BUDGETS, spec: || json!({"minAvailable": "100%", "selector": {}}) },
 ];
 
-/// The two ways: who refuses, and how it is seen.
-fn ways() -> [(Door, Credential, &'static str, Layer); 2] {
-    [
-        (Door::Gateway, Credential::Tenant, "gateway", Layer::Gateway),
-        (
-            Door::ApiServer,
-            Credential::Account(Account::Star),
-            "api",
-            Layer::Webhook,
-        ),
-    ]
-}
-
 pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
     for grab in GRABS {
-        for (door, credential, way, layer) in ways() {
+        for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {
             let name = format!("{}-{}-{way}", grab.control, grab.variant);
             let object = format!("attack-{name}");
             let does = format!("Creates, at the {way}, an object that {}.", grab.does);
@@ -73,13 +60,16 @@ pub(super) fn techniques() -> Vec<Technique> {
             all.push(technique);
         }
     }
-    all.extend(ways().into_iter().map(spoilt_budget));
-    all.extend(ways().into_iter().map(unsettling_annotation));
+    let late = ways(Layer::Webhook, Layer::Webhook);
+    all.extend(late.clone().map(spoilt_budget));
+    all.extend(late.map(unsettling_annotation));
     all
 }
 
 /// A harmless budget that is tightened afterwards. Only the API server knows what a patch makes of it.
-fn spoilt_budget((door, credential, way, _): (Door, Credential, &'static str, Layer)) -> Technique {
+fn spoilt_budget(
+    (door, credential, way, layer): (Door, Credential, &'static str, Layer),
+) -> Technique {
     let plan = move |field: &Field| {
         let path = field.fill(&format!("{BUDGETS}/attack-own"));
         let patch = json!({"spec": {"maxUnavailable": "0%"}});
@@ -89,7 +79,7 @@ fn spoilt_budget((door, credential, way, _): (Door, Credential, &'static str, La
     let name = format!("drain-blocked-by-patch-{way}");
     let does = format!("Patches, at the {way}, a harmless budget so that no pod may go.");
     Technique::new(name, Family::Pods, Theorem::T5, does, plan).stopped_by(Expected::new(
-        Layer::Webhook,
+        layer,
         403,
         "drain-blocked",
     ))
@@ -97,7 +87,7 @@ fn spoilt_budget((door, credential, way, _): (Door, Credential, &'static str, La
 
 /// An annotation that tells an autoscaler to leave the pod's node alone, on a pod that runs.
 fn unsettling_annotation(
-    (door, credential, way, _): (Door, Credential, &'static str, Layer),
+    (door, credential, way, layer): (Door, Credential, &'static str, Layer),
 ) -> Technique {
     let plan = move |field: &Field| {
         let path = field.fill("/api/v1/namespaces/{own}/pods/attack-own");
@@ -109,7 +99,7 @@ fn unsettling_annotation(
     let name = format!("drain-blocked-by-annotation-{way}");
     let does = format!("Tells an autoscaler, at the {way}, to leave a running pod's node alone.");
     Technique::new(name, Family::Pods, Theorem::T5, does, plan).stopped_by(Expected::new(
-        Layer::Webhook,
+        layer,
         403,
         "drain-blocked",
     ))

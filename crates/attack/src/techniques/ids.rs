@@ -2,33 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::bad_pods::good_pod;
+use super::bad_pods::good_but;
 use super::{APPLY, JSON_PATCH};
 use crate::credential::{Account, Credential};
 use crate::field::Door;
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
 use crate::wire::Request;
 
-fn spoilt(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Value {
-    let mut pod = good_pod();
-    if let Some(spec) = pod.as_object_mut() {
-        change(spec);
-    }
-    pod
-}
-
 /// A pod whose Secret would belong to root's group, if nobody stamped another.
 fn without_group(group: Value) -> Value {
-    spoilt(|spec| {
-        spec.insert(
-            "securityContext".into(),
+    good_but(&[
+        (
+            "/securityContext",
             json!({"runAsNonRoot": true, "fsGroup": group}),
-        );
-        spec.insert(
-            "volumes".into(),
+        ),
+        (
+            "/volumes",
             json!([{"name": "v", "secret": {"secretName": "attack-own"}}]),
-        );
-    })
+        ),
+    ])
 }
 
 pub(super) fn techniques() -> Vec<Technique> {
@@ -84,13 +76,13 @@ pub(super) fn techniques() -> Vec<Technique> {
 
     let mapped = move |field: &crate::Field| {
         let name = "attack-id-unmapped";
-        let spec = spoilt(|spec| {
-            spec.insert("hostUsers".into(), json!(true));
-            spec.insert(
-                "securityContext".into(),
+        let spec = good_but(&[
+            ("/hostUsers", json!(true)),
+            (
+                "/securityContext",
                 json!({"runAsNonRoot": true, "runAsUser": 65_535}),
-            );
-        });
+            ),
+        ]);
         let collection = field.fill(pods);
         let body = json!({"metadata": {"name": name}, "spec": spec});
         Attack::shot(

@@ -20,6 +20,10 @@ mod targets;
 
 pub use bad_pods::{evil_containers, evil_pods, good_pod};
 
+use serde_json::{Value, json};
+
+use crate::credential::{Account, Credential};
+use crate::field::Door;
 use crate::technique::Technique;
 
 /// Every technique.
@@ -47,6 +51,27 @@ pub fn techniques() -> Vec<Technique> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Both doors, and who attacks there: at the gateway the tenant's admin, at the API server a
+/// ServiceAccount to whom RBAC refuses nothing in its namespace. Then how the way is called, and what
+/// the technique says of it: mostly who must refuse there.
+fn ways<T>(gateway: T, api: T) -> [(Door, Credential, &'static str, T); 2] {
+    let star = Credential::Account(Account::Star);
+    [
+        (Door::Gateway, Credential::Tenant, "gateway", gateway),
+        (Door::ApiServer, star, "api", api),
+    ]
+}
+
+/// Gives an object a name.
+fn named(body: &mut Value, name: &str) {
+    if let Some(fields) = body.as_object_mut() {
+        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("name".into(), name.into());
+        }
+    }
 }
 
 const MERGE: &str = "application/merge-patch+json";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{APPLY, MERGE};
+use super::{APPLY, MERGE, named, ways};
 use crate::credential::{Account, Credential};
 use crate::field::{Door, Field};
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
@@ -29,21 +29,18 @@ const WIDE: &[Wide] = &[
     Wide { control: "instance-metadata-reachable", variant: "gap", does: "leaves everything out but the metadata service", spec: |_| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "169.254.168.0/22", "except": ["169.254.168.0/24", "169.254.170.0/23"]}}]}]}) },
 ];
 
+/// Created at both doors, and applied at the gateway. By patch the gateway cannot know what comes
+/// out, so the webhook answers there too.
+fn written() -> [(Door, Credential, &'static str, Layer); 3] {
+    let [gateway, api] = ways(Layer::Gateway, Layer::Webhook);
+    let applied = (Door::Gateway, Credential::Tenant, "applied", Layer::Webhook);
+    [gateway, applied, api]
+}
+
 pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
     for wide in WIDE {
-        // By patch the gateway cannot know what comes out, so the webhook answers there too.
-        let ways = [
-            (Door::Gateway, Credential::Tenant, "gateway", Layer::Gateway),
-            (Door::Gateway, Credential::Tenant, "applied", Layer::Webhook),
-            (
-                Door::ApiServer,
-                Credential::Account(Account::Star),
-                "api",
-                Layer::Webhook,
-            ),
-        ];
-        for (door, credential, way, layer) in ways {
+        for (door, credential, way, layer) in written() {
             // Whose a namespace is, only the webhook looks up.
             let layer = if wide.variant == "neighbour" {
                 Layer::Webhook
@@ -88,11 +85,7 @@ fn ours() -> Vec<Technique> {
     ];
     let mut all = Vec::new();
     for (variant, does, request) in table {
-        let ways = [
-            (Door::Gateway, Credential::Tenant, "gateway"),
-            (Door::ApiServer, Credential::Account(Account::Star), "api"),
-        ];
-        for (door, credential, way) in ways {
+        for (door, credential, way, layer) in ways(Layer::Guard, Layer::Guard) {
             let name = format!("open-network-{variant}-{way}");
             let plan = move |field: &Field| {
                 Attack::shot(door, credential.clone(), request(field))
@@ -106,7 +99,7 @@ fn ours() -> Vec<Technique> {
                     format!("{does}, at the {way}."),
                     plan,
                 )
-                .stopped_by(Expected::new(Layer::Guard, 403, "open-network")),
+                .stopped_by(Expected::new(layer, 403, "open-network")),
             );
         }
     }
@@ -146,17 +139,7 @@ const OPENINGS: &[Opening] = &[
 pub(super) fn doors() -> Vec<Technique> {
     let mut all = Vec::new();
     for door in OPENINGS {
-        let ways = [
-            (Door::Gateway, Credential::Tenant, "gateway", Layer::Gateway),
-            (Door::Gateway, Credential::Tenant, "applied", Layer::Webhook),
-            (
-                Door::ApiServer,
-                Credential::Account(Account::Star),
-                "api",
-                Layer::Webhook,
-            ),
-        ];
-        for (way_in, credential, way, layer) in ways {
+        for (way_in, credential, way, layer) in written() {
             let name = format!("{}-{}-{way}", door.control, door.variant);
             let object = format!("attack-{name}");
             let kind = match door.collection {
@@ -169,13 +152,10 @@ pub(super) fn doors() -> Vec<Technique> {
                 let collection = field.fill(door.collection);
                 let path = format!("{collection}/{object}");
                 let mut body = (door.object)(field);
+                named(&mut body, &object);
                 if let Value::Object(body) = &mut body {
                     body.insert("apiVersion".into(), kind.0.into());
                     body.insert("kind".into(), kind.1.into());
-                    let metadata = body.entry("metadata").or_insert_with(|| json!({}));
-                    if let Value::Object(metadata) = metadata {
-                        metadata.insert("name".into(), object.as_str().into());
-                    }
                 }
                 let request = if way == "applied" {
                     Request::patch(format!("{path}?fieldManager=attack"), APPLY, &body)

@@ -3,9 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::bad_pods::{EVILS, Evil, good_pod};
-use super::{MERGE, STRATEGIC};
-use crate::credential::{Account, Credential};
+use super::bad_pods::{EVILS, Evil, good_but};
+use super::{MERGE, STRATEGIC, ways};
 use crate::field::Door;
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
 use crate::wire::Request;
@@ -55,24 +54,6 @@ const CARRIERS: &[Carrier] = &[
     Carrier { name: "tpl", kind: "PodTemplate", collection: "/api/v1/namespaces/{own}/podtemplates", wrap: |name, pod| json!({"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name}, "template": template(name, pod)}) },
 ];
 
-/// The two ways: who refuses, and how it is seen.
-fn ways(evil: &Evil) -> [(Door, Credential, &'static str, Expected); 2] {
-    [
-        (
-            Door::Gateway,
-            Credential::Tenant,
-            "gateway",
-            Expected::new(Layer::Gateway, 403, evil.control),
-        ),
-        (
-            Door::ApiServer,
-            Credential::Account(Account::Star),
-            "api",
-            Expected::new(Layer::Webhook, 403, evil.control),
-        ),
-    ]
-}
-
 fn dashed(parts: &[&str]) -> String {
     parts
         .iter()
@@ -94,7 +75,7 @@ pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
     for evil in EVILS {
         for carrier in CARRIERS {
-            for (door, credential, way, expected) in ways(evil) {
+            for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {
                 let name = dashed(&["pod", evil.control, evil.variant, carrier.name, way]);
                 let object = format!("attack-{name}");
                 let does = format!(
@@ -111,7 +92,7 @@ pub(super) fn techniques() -> Vec<Technique> {
                         .truth(Truth::Absent(path))
                 };
                 let technique = Technique::new(name, Family::Pods, Theorem::T2, does, plan);
-                all.push(technique.stopped_by(expected));
+                all.push(technique.stopped_by(Expected::new(layer, 403, evil.control)));
             }
         }
         all.extend(other_containers(evil));
@@ -126,7 +107,7 @@ fn other_containers(evil: &'static Evil) -> Vec<Technique> {
     if evil.in_container().is_none() {
         return all;
     }
-    for (door, credential, way, expected) in ways(evil) {
+    for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {
         let kinds: &[(&str, &str, Value)] = &[
             ("init", "init container", json!({})),
             ("sidecar", "sidecar", json!({"restartPolicy": "Always"})),
@@ -147,10 +128,7 @@ fn other_containers(evil: &'static Evil) -> Vec<Technique> {
                 {
                     container.extend(extra);
                 }
-                let mut pod = good_pod();
-                if let Value::Object(spec) = &mut pod {
-                    spec.insert("initContainers".into(), json!([container]));
-                }
+                let pod = good_but(&[("/initContainers", json!([container]))]);
                 let collection = field.fill("/api/v1/namespaces/{own}/pods");
                 let path = format!("{collection}/{object}");
                 let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": object}, "spec": pod});
@@ -158,7 +136,7 @@ fn other_containers(evil: &'static Evil) -> Vec<Technique> {
                     .truth(Truth::Absent(path))
             };
             let technique = Technique::new(name, Family::Pods, Theorem::T2, does, plan);
-            all.push(technique.stopped_by(expected.clone()));
+            all.push(technique.stopped_by(Expected::new(layer, 403, evil.control)));
         }
         // Ephemeral containers cannot have ports, probes and handlers at all.
         if matches!(evil.control, "host-port" | "probe-host") {
@@ -190,12 +168,8 @@ fn other_containers(evil: &'static Evil) -> Vec<Technique> {
 
 /// A harmless workload that is made evil afterwards.
 fn updates() -> Vec<Technique> {
-    let ways = [
-        ("gateway", Door::Gateway, Credential::Tenant),
-        ("api", Door::ApiServer, Credential::Account(Account::Star)),
-    ];
     let mut all = Vec::new();
-    for (way, door, credential) in ways {
+    for (door, credential, way, layer) in ways(Layer::Webhook, Layer::Webhook) {
         for (kind, media_type) in [("merge", MERGE), ("strategic", STRATEGIC)] {
             let credential = credential.clone();
             let does = format!(
@@ -210,7 +184,7 @@ fn updates() -> Vec<Technique> {
             };
             let name = format!("pod-spoilt-by-{kind}-patch-{way}");
             let technique = Technique::new(name, Family::Pods, Theorem::T2, does, plan);
-            all.push(technique.stopped_by(Expected::new(Layer::Webhook, 403, "host-network")));
+            all.push(technique.stopped_by(Expected::new(layer, 403, "host-network")));
         }
     }
     all

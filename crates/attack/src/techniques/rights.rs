@@ -3,14 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::{APPLY, JSON_PATCH, MERGE, good_pod};
-use crate::credential::{Account, Credential};
-use crate::field::{Door, Field};
+use super::bad_pods::good_but;
+use super::{APPLY, JSON_PATCH, MERGE, good_pod, named, ways};
+use crate::field::Field;
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
 use crate::wire::Request;
 
-/// One request, sent at both doors: by the tenant's admin at the gateway, and straight at the API
-/// server by a ServiceAccount to whom RBAC refuses nothing in its namespace.
+/// One request, sent at both doors.
 struct Grant {
     control: &'static str,
     variant: &'static str,
@@ -89,12 +88,8 @@ fn token(spec: Value) -> Value {
 
 /// The spec of a pod with one projected source.
 fn projecting(source: Value) -> Value {
-    let mut pod = good_pod();
-    if let Value::Object(spec) = &mut pod {
-        let volume = json!({"name": "token", "projected": {"sources": [source]}});
-        spec.insert("volumes".into(), json!([volume]));
-    }
-    pod
+    let volume = json!({"name": "token", "projected": {"sources": [source]}});
+    good_but(&[("/volumes", json!([volume]))])
 }
 
 fn annotated(key: &str, value: &str) -> Value {
@@ -160,21 +155,8 @@ const GRANTS: &[Grant] = &[
 pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
     for grant in GRANTS {
-        let ways = [
-            (
-                Door::Gateway,
-                Credential::Tenant,
-                "gateway",
-                Some(grant.layers.0),
-            ),
-            (
-                Door::ApiServer,
-                Credential::Account(Account::Star),
-                "api",
-                grant.layers.1,
-            ),
-        ];
-        for (door, credential, way, layer) in ways {
+        let (gateway, api) = grant.layers;
+        for (door, credential, way, layer) in ways(Some(gateway), api) {
             let Some(layer) = layer else {
                 continue;
             };
@@ -219,15 +201,6 @@ fn send(grant: &Grant, field: &Field, object: &str) -> (Request, Option<Truth>) 
                 Request::patch(target, APPLY, &body),
                 Some(Truth::Absent(path)),
             )
-        }
-    }
-}
-
-fn named(body: &mut Value, name: &str) {
-    if let Some(fields) = body.as_object_mut() {
-        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.insert("name".into(), name.into());
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::good_pod;
-use crate::credential::{Account, Credential};
+use super::bad_pods::good_but;
+use super::{good_pod, ways};
 use crate::field::{Door, Field};
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
 use crate::wire::Request;
@@ -31,13 +31,8 @@ const GRABS: &[Grab] = &[
 /// The same claim, carried by other kinds.
 fn carried_claims() -> Vec<Technique> {
     let claim = || json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": "volume-of-another"});
-    let mut pod = good_pod();
-    if let Value::Object(spec) = &mut pod {
-        spec.insert(
-            "volumes".into(),
-            json!([{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": claim()}}}]),
-        );
-    }
+    let volume = json!({"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": claim()}}});
+    let pod = good_but(&[("/volumes", json!([volume]))]);
     let labels = json!({"attack": "claims"});
     let set = json!({
         "selector": {"matchLabels": labels}, "serviceName": "x",
@@ -50,16 +45,7 @@ fn carried_claims() -> Vec<Technique> {
     ];
     let mut all = Vec::new();
     for (carrier, collection, spec) in carriers {
-        let ways = [
-            (Door::Gateway, Credential::Tenant, "gateway", Layer::Gateway),
-            (
-                Door::ApiServer,
-                Credential::Account(Account::Star),
-                "api",
-                Layer::Webhook,
-            ),
-        ];
-        for (door, credential, way, layer) in ways {
+        for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {
             let name = format!("volume-preclaimed-by-{carrier}-{way}");
             let (object, spec) = (format!("attack-{name}"), spec.clone());
             let does = format!(
@@ -83,21 +69,7 @@ pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
     all.extend(carried_claims());
     for grab in GRABS {
-        let ways = [
-            (
-                Door::Gateway,
-                Credential::Tenant,
-                "gateway",
-                Expected::new(Layer::Gateway, 403, grab.control),
-            ),
-            (
-                Door::ApiServer,
-                Credential::Account(Account::Star),
-                "api",
-                Expected::new(Layer::Webhook, 403, grab.control),
-            ),
-        ];
-        for (door, credential, way, expected) in ways {
+        for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {
             // The API server drops this field, whose feature is off, before anybody judges it.
             if grab.variant == "source" && door == Door::ApiServer {
                 continue;
@@ -118,7 +90,7 @@ pub(super) fn techniques() -> Vec<Technique> {
             };
             all.push(
                 Technique::new(name, Family::Services, grab.theorem, does, plan)
-                    .stopped_by(expected),
+                    .stopped_by(Expected::new(layer, 403, grab.control)),
             );
         }
     }
