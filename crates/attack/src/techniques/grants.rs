@@ -1,106 +1,206 @@
-//! Devices that were not granted, and budgets that keep nodes from being emptied.
+//! Rights that a tenant hands to others or makes more of, tokens and roles of the cloud that it
+//! picks, owners that it ties down.
 
 use serde_json::{Value, json};
 
-use super::{MERGE, ways};
-use crate::credential::Credential;
-use crate::field::{Door, Field};
+use super::bad_pods::good_but;
+use super::{APPLY, JSON_PATCH, MERGE, good_pod, named, ways};
+use crate::field::Field;
 use crate::technique::{Attack, Expected, Family, Layer, Technique, Theorem, Truth};
 use crate::wire::Request;
 
-struct Grab {
+/// One request, sent at both doors.
+struct Grant {
     control: &'static str,
     variant: &'static str,
     does: &'static str,
     theorem: Theorem,
-    collection: &'static str,
-    spec: fn() -> Value,
+    how: How,
+    /// Where; for [`How::Create`] the collection.
+    at: &'static str,
+    body: fn(&Field) -> Value,
+    /// Who refuses at the gateway, and at the API server; none where the field does not get there.
+    layers: (Layer, Option<Layer>),
 }
 
-const CLAIMS: &str = "/apis/resource.k8s.io/v1/namespaces/{own}/resourceclaims";
-const TEMPLATES: &str = "/apis/resource.k8s.io/v1/namespaces/{own}/resourceclaimtemplates";
-const BUDGETS: &str = "/apis/policy/v1/namespaces/{own}/poddisruptionbudgets";
+#[derive(Clone, Copy)]
+enum How {
+    /// POST; the object gets the technique's name.
+    Create,
+    /// POST of something that is not kept.
+    Ask,
+    /// PATCH of something that is there.
+    Patch(&'static str),
+    /// Server-side apply of something new.
+    Apply,
+}
+
+const EARLY: (Layer, Option<Layer>) = (Layer::Gateway, Some(Layer::Webhook));
+/// The API server drops this field, whose feature is off, before anybody judges it.
+const DROPPED: (Layer, Option<Layer>) = (Layer::Gateway, None);
+const LATE: (Layer, Option<Layer>) = (Layer::Webhook, Some(Layer::Webhook));
+const GUARD: (Layer, Option<Layer>) = (Layer::Guard, Some(Layer::Guard));
+
+const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/{own}/roles";
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/{own}/rolebindings";
+const OWN_BINDING: &str =
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/{own}/rolebindings/attack-admin";
+const ACCOUNTS: &str = "/api/v1/namespaces/{own}/serviceaccounts";
+const ACCOUNT: &str = "/api/v1/namespaces/{own}/serviceaccounts/attack-plain";
+const TOKEN: &str = "/api/v1/namespaces/{own}/serviceaccounts/attack-plain/token";
+const SECRETS: &str = "/api/v1/namespaces/{own}/secrets";
+const CONFIGS: &str = "/api/v1/namespaces/{own}/configmaps";
+const PODS: &str = "/api/v1/namespaces/{own}/pods";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/{own}/deployments";
+
+fn role(group: &str, resource: &str, verb: &str) -> Value {
+    json!({"rules": [{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]})
+}
+
+fn bind(kind: &str, role: &str, subject: Value) -> Value {
+    json!({
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+        "subjects": [subject],
+    })
+}
+
+fn user(kind: &str, name: &str) -> Value {
+    json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name})
+}
+
+/// A binding of a harmless role to somebody.
+fn viewer(kind: &str, name: &str) -> Value {
+    bind("ClusterRole", "bulkhead-tenant-viewer", user(kind, name))
+}
+
+fn account(namespace: &str) -> Value {
+    json!({"kind": "ServiceAccount", "name": "default", "namespace": namespace})
+}
+
+/// A patch that adds a subject to a binding that was fine.
+fn joined(subject: Value) -> Value {
+    json!([{"op": "add", "path": "/subjects/-", "value": subject}])
+}
+
+fn token(spec: Value) -> Value {
+    json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+}
+
+/// The spec of a pod with one projected source.
+fn projecting(source: Value) -> Value {
+    let volume = json!({"name": "token", "projected": {"sources": [source]}});
+    good_but(&[("/volumes", json!([volume]))])
+}
+
+fn annotated(key: &str, value: &str) -> Value {
+    json!({"metadata": {"annotations": {key: value}}})
+}
+
+/// A Deployment of pods with an annotation, or with another spec.
+fn deployment(metadata: Value, spec: Value) -> Value {
+    let mut template = json!({"metadata": metadata, "spec": spec});
+    if let Some(metadata) = template
+        .pointer_mut("/metadata")
+        .and_then(Value::as_object_mut)
+    {
+        metadata.insert("labels".into(), json!({"attack": "grants"}));
+    }
+    json!({"spec": {"selector": {"matchLabels": {"attack": "grants"}}, "template": template}})
+}
+
+fn owned(api: &str, kind: &str, name: &str) -> Value {
+    json!({"metadata": {"ownerReferences": [{
+        "apiVersion": api, "kind": kind, "name": name,
+        "uid": "0b4ad0ab-66a8-4a2e-b4e8-4b2a8a4d6b5c", "blockOwnerDeletion": true,
+    }]}})
+}
 
 #[rustfmt::skip]
-const GRABS: &[Grab] = &[
-    Grab { control: "device-admin-access", variant: "claim", does: "asks for administrative access to devices that others use", theorem: Theorem::T2, collection: CLAIMS, spec: || json!({"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu.example", "allocationMode": "All", "adminAccess": true}}]}}) },
-    Grab { control: "device-admin-access", variant: "template", does: "has each of its pods ask for administrative access to devices", theorem: Theorem::T2, collection: TEMPLATES, spec: || json!({"spec": {"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu.example", "adminAccess": true}}]}}}) },
-    Grab { control: "device-class-unlisted", variant: "claim", does: "claims a device of a class that was not granted", theorem: Theorem::T5, collection: CLAIMS, spec: || json!({"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu.example"}}]}}) },
-    Grab { control: "device-class-unlisted", variant: "alternative", does: "hides a class that was not granted among alternatives", theorem: Theorem::T5, collection: TEMPLATES, spec: || json!({"spec": {"devices": {"requests": [{"name": "r", "firstAvailable": [{"name": "a", "deviceClassName": "gpu.example"}]}]}}}) },
-    Grab { control: "drain-blocked", variant: "zero", does: "keeps its pods where they are by a budget of nothing", theorem: Theorem::T5, collection: BUDGETS, spec: || json!({"maxUnavailable": 0, "selector": {"matchLabels": {"attack": "x"}}}) },
-    Grab { control: "drain-blocked", variant: "share", does: "keeps its pods where they are by demanding all of them", theorem: Theorem::T5, collection: BUDGETS, spec: || json!({"minAvailable": "100%", "selector": {}}) },
+const GRANTS: &[Grant] = &[
+    Grant { control: "rbac-beyond-tenant", variant: "star", does: "makes a Role for everything", theorem: Theorem::T1, how: How::Create, at: ROLES, body: |_| role("*", "*", "*"), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "escalate", does: "makes a Role that may grant what it does not hold", theorem: Theorem::T4, how: How::Create, at: ROLES, body: |_| role("rbac.authorization.k8s.io", "roles", "escalate"), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "status", does: "makes a Role that writes statuses of Services", theorem: Theorem::T4, how: How::Create, at: ROLES, body: |_| role("", "services/status", "patch"), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "any-sub", does: "makes a Role for every subresource of pods", theorem: Theorem::T2, how: How::Create, at: ROLES, body: |_| role("", "pods/*", "create"), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "endpoints", does: "makes a Role that points Services elsewhere", theorem: Theorem::T4, how: How::Create, at: ROLES, body: |_| role("discovery.k8s.io", "endpointslices", "update"), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "edit", does: "binds Kubernetes' own role `edit`, which impersonates", theorem: Theorem::T4, how: How::Create, at: BINDINGS, body: |f| bind("ClusterRole", "edit", account(&f.attacker.namespace)), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "everybody", does: "gives its Secrets to every authenticated user", theorem: Theorem::T3, how: How::Create, at: BINDINGS, body: |_| viewer("Group", "system:authenticated"), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "tenants", does: "binds a role to the users of all tenants", theorem: Theorem::T1, how: How::Create, at: BINDINGS, body: |_| viewer("Group", "bulkhead:tenants"), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "other-user", does: "binds a role to another tenant's user", theorem: Theorem::T4, how: How::Create, at: BINDINGS, body: |f| viewer("User", &format!("bulkhead:tenant:{}:admin", f.victim.tenant)), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "account-as-user", does: "writes another tenant's ServiceAccount as a user", theorem: Theorem::T4, how: How::Create, at: BINDINGS, body: |f| viewer("User", &format!("system:serviceaccount:{}:default", f.victim.namespace)), layers: EARLY },
+    Grant { control: "rbac-beyond-tenant", variant: "other-account", does: "binds a role to another tenant's ServiceAccount", theorem: Theorem::T4, how: How::Create, at: BINDINGS, body: |f| bind("ClusterRole", "bulkhead-tenant-viewer", account(&f.victim.namespace)), layers: LATE },
+    Grant { control: "rbac-beyond-tenant", variant: "joined", does: "adds another tenant's ServiceAccount to a binding that was fine", theorem: Theorem::T4, how: How::Patch(JSON_PATCH), at: OWN_BINDING, body: |f| joined(account(&f.victim.namespace)), layers: LATE },
+    Grant { control: "direct-api-access", variant: "user", does: "binds a role to a person", theorem: Theorem::T4, how: How::Create, at: BINDINGS, body: |_| viewer("User", "mallory@attack.example"), layers: EARLY },
+    Grant { control: "direct-api-access", variant: "group", does: "adds a group of people to a binding that was fine", theorem: Theorem::T4, how: How::Patch(JSON_PATCH), at: OWN_BINDING, body: |_| joined(user("Group", "attackers")), layers: LATE },
+    Grant { control: "impersonation-unconstrained", variant: "accounts", does: "makes a Role that impersonates ServiceAccounts", theorem: Theorem::T4, how: How::Create, at: ROLES, body: |_| role("", "serviceaccounts", "impersonate"), layers: EARLY },
+    Grant { control: "impersonation-unconstrained", variant: "constrained", does: "makes a Role that impersonates in the constrained form", theorem: Theorem::T4, how: How::Create, at: ROLES, body: |_| role("authentication.k8s.io", "serviceaccounts", "impersonate:serviceaccount"), layers: EARLY },
+    Grant { control: "token-audience-chosen", variant: "request", does: "asks for a token that a cloud takes for a role", theorem: Theorem::T3, how: How::Ask, at: TOKEN, body: |_| token(json!({"audiences": ["sts.amazonaws.com"]})), layers: LATE },
+    Grant { control: "token-audience-chosen", variant: "life", does: "asks for a token that lives for a century", theorem: Theorem::T3, how: How::Ask, at: TOKEN, body: |_| token(json!({"expirationSeconds": 3_155_760_000_u32})), layers: LATE },
+    Grant { control: "token-audience-chosen", variant: "volume", does: "mounts a token for another audience", theorem: Theorem::T3, how: How::Create, at: PODS, body: |_| json!({"spec": projecting(json!({"serviceAccountToken": {"path": "t", "audience": "pods.eks.amazonaws.com"}}))}), layers: EARLY },
+    Grant { control: "token-audience-chosen", variant: "annotation", does: "has EKS' webhook mount a token for another audience", theorem: Theorem::T3, how: How::Patch(MERGE), at: ACCOUNT, body: |_| annotated("eks.amazonaws.com/audience", "vault.example"), layers: LATE },
+    Grant { control: "legacy-token-secret", variant: "create", does: "creates a Secret that is filled with a token for ever", theorem: Theorem::T3, how: How::Create, at: SECRETS, body: |_| json!({"metadata": {"annotations": {"kubernetes.io/service-account.name": "attack-plain"}}, "type": "kubernetes.io/service-account-token"}), layers: GUARD },
+    Grant { control: "legacy-token-secret", variant: "apply", does: "applies such a Secret on the server's side", theorem: Theorem::T3, how: How::Apply, at: SECRETS, body: |_| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"annotations": {"kubernetes.io/service-account.name": "attack-plain"}}, "type": "kubernetes.io/service-account-token"}), layers: GUARD },
+    Grant { control: "legacy-token-secret", variant: "bootstrap", does: "creates a Secret of the kind that lets nodes join", theorem: Theorem::T3, how: How::Create, at: SECRETS, body: |_| json!({"type": "bootstrap.kubernetes.io/token", "stringData": {"token-id": "07401b", "token-secret": "f395accd246ae52d"}}), layers: GUARD },
+    Grant { control: "iam-role-chosen", variant: "create", does: "makes a ServiceAccount that is a role of the cloud", theorem: Theorem::T3, how: How::Create, at: ACCOUNTS, body: |_| annotated("eks.amazonaws.com/role-arn", "arn:aws:iam::123456789012:role/platform"), layers: EARLY },
+    Grant { control: "iam-role-chosen", variant: "patch", does: "makes a role of the cloud of a ServiceAccount that was none", theorem: Theorem::T3, how: How::Patch(MERGE), at: ACCOUNT, body: |_| annotated("eks.amazonaws.com/role-arn", "arn:aws:iam::123456789012:role/platform"), layers: LATE },
+    Grant { control: "iam-role-chosen", variant: "template", does: "names a role of the cloud in a template's annotation", theorem: Theorem::T3, how: How::Create, at: DEPLOYMENTS, body: |_| deployment(json!({"annotations": {"iam.amazonaws.com/role": "platform"}}), good_pod()), layers: EARLY },
+    Grant { control: "certificate-signer-unlisted", variant: "pod", does: "mounts a certificate that the API server believes", theorem: Theorem::T3, how: How::Create, at: PODS, body: |_| json!({"spec": projecting(json!({"podCertificate": {"signerName": "kubernetes.io/kube-apiserver-client-pod", "keyType": "ED25519", "keyPath": "k", "certificateChainPath": "c"}}))}), layers: DROPPED },
+    Grant { control: "certificate-signer-unlisted", variant: "template", does: "mounts, by a template, a trust bundle of anybody's", theorem: Theorem::T4, how: How::Create, at: DEPLOYMENTS, body: |_| deployment(json!({}), projecting(json!({"clusterTrustBundle": {"name": "anybodys", "path": "ca.pem"}}))), layers: DROPPED },
+    Grant { control: "foreign-owner-reference", variant: "node", does: "ties down a node by an object that it owns", theorem: Theorem::T5, how: How::Create, at: CONFIGS, body: |_| owned("v1", "Node", "node-0"), layers: GUARD },
+    Grant { control: "foreign-owner-reference", variant: "tenant", does: "ties down another's Tenant by a patch of an object of its own", theorem: Theorem::T5, how: How::Patch(MERGE), at: "/api/v1/namespaces/{own}/configmaps/attack-own", body: |f| owned("bulkhead.dev/v1alpha1", "Tenant", &f.victim.tenant), layers: GUARD },
+    Grant { control: "runtime-annotation", variant: "pod", does: "tells the runtime which kernel to run", theorem: Theorem::T2, how: How::Create, at: PODS, body: |_| json!({"metadata": {"annotations": {"io.katacontainers.config.hypervisor.kernel": "/host/vmlinux"}}, "spec": good_pod()}), layers: EARLY },
+    Grant { control: "runtime-annotation", variant: "template", does: "asks, by a template, for the node's devices", theorem: Theorem::T2, how: How::Create, at: DEPLOYMENTS, body: |_| deployment(json!({"annotations": {"cdi.k8s.io/disk": "vendor.example/disk=all"}}), good_pod()), layers: EARLY },
+    Grant { control: "runtime-annotation", variant: "patch", does: "makes a pod that runs a kubelet's mirror", theorem: Theorem::T2, how: How::Patch(MERGE), at: "/api/v1/namespaces/{own}/pods/attack-own", body: |_| annotated("cpu-load-balancing.crio.io", "disable"), layers: LATE },
 ];
 
 pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
-    for grab in GRABS {
-        for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {
-            let name = format!("{}-{}-{way}", grab.control, grab.variant);
-            let object = format!("attack-{name}");
-            let does = format!("Creates, at the {way}, an object that {}.", grab.does);
-            let plan = move |field: &Field| {
-                let collection = field.fill(grab.collection);
-                let body = json!({"metadata": {"name": object}, "spec": (grab.spec)()});
-                let path = format!("{collection}/{object}");
-                Attack::shot(door, credential.clone(), Request::post(collection, &body))
-                    .truth(Truth::Absent(path))
+    for grant in GRANTS {
+        let (gateway, api) = grant.layers;
+        for (door, credential, way, layer) in ways(Some(gateway), api) {
+            let Some(layer) = layer else {
+                continue;
             };
-            let technique = Technique::new(name, Family::Pods, grab.theorem, does, plan);
-            let mut technique = technique.stopped_by(Expected::new(layer, 403, grab.control));
-            if (grab.control, door) == ("device-admin-access", Door::ApiServer) {
-                // Between the phases of admission the API server asks for a label that is guarded.
-                let text = "requires the `resource.kubernetes.io/admin-access: true` label";
-                technique = technique.stopped_by(Expected::new(Layer::ApiServer, 422, text));
-            }
-            if door == Door::ApiServer && grab.collection != BUDGETS {
-                // Before Kubernetes 1.34 these kinds are not there.
-                let absent = Expected::new(Layer::ApiServer, 404, "404 page not found");
-                technique = technique.stopped_by(absent);
-            }
-            all.push(technique);
+            let name = format!("{}-{}-{way}", grant.control, grant.variant);
+            let object = format!("attack-{name}");
+            let does = format!("At the {way}, {}.", grant.does);
+            let plan = move |field: &Field| {
+                let (request, truth) = send(grant, field, &object);
+                let attack = Attack::shot(door, credential.clone(), request);
+                match truth {
+                    Some(truth) => attack.truth(truth),
+                    None => attack,
+                }
+            };
+            all.push(
+                Technique::new(name, Family::Grants, grant.theorem, does, plan)
+                    .stopped_by(Expected::new(layer, 403, grant.control)),
+            );
         }
     }
-    let late = ways(Layer::Webhook, Layer::Webhook);
-    all.extend(late.clone().map(spoilt_budget));
-    all.extend(late.map(unsettling_annotation));
     all
 }
 
-/// A harmless budget that is tightened afterwards. Only the API server knows what a patch makes of it.
-fn spoilt_budget(
-    (door, credential, way, layer): (Door, Credential, &'static str, Layer),
-) -> Technique {
-    let plan = move |field: &Field| {
-        let path = field.fill(&format!("{BUDGETS}/attack-own"));
-        let patch = json!({"spec": {"maxUnavailable": "0%"}});
-        let request = Request::patch(path.as_str(), MERGE, &patch);
-        Attack::shot(door, credential.clone(), request).truth(Truth::Same(path))
-    };
-    let name = format!("drain-blocked-by-patch-{way}");
-    let does = format!("Patches, at the {way}, a harmless budget so that no pod may go.");
-    Technique::new(name, Family::Pods, Theorem::T5, does, plan).stopped_by(Expected::new(
-        layer,
-        403,
-        "drain-blocked",
-    ))
-}
-
-/// An annotation that tells an autoscaler to leave the pod's node alone, on a pod that runs.
-fn unsettling_annotation(
-    (door, credential, way, layer): (Door, Credential, &'static str, Layer),
-) -> Technique {
-    let plan = move |field: &Field| {
-        let path = field.fill("/api/v1/namespaces/{own}/pods/attack-own");
-        let patch = json!({"metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}});
-        let request = Request::patch(path.as_str(), MERGE, &patch);
-        Attack::shot(door, credential.clone(), request)
-            .truth(Truth::Lacks(path, "do-not-disrupt".into()))
-    };
-    let name = format!("drain-blocked-by-annotation-{way}");
-    let does = format!("Tells an autoscaler, at the {way}, to leave a running pod's node alone.");
-    Technique::new(name, Family::Pods, Theorem::T5, does, plan).stopped_by(Expected::new(
-        layer,
-        403,
-        "drain-blocked",
-    ))
+/// The request, and what must be true afterwards.
+fn send(grant: &Grant, field: &Field, object: &str) -> (Request, Option<Truth>) {
+    let at = field.fill(grant.at);
+    let mut body = (grant.body)(field);
+    let path = format!("{at}/{object}");
+    if matches!(grant.how, How::Create | How::Apply) {
+        named(&mut body, object);
+    }
+    match grant.how {
+        How::Create => (Request::post(at, &body), Some(Truth::Absent(path))),
+        How::Ask => (Request::post(at, &body), None),
+        How::Patch(media) => (
+            Request::patch(at.as_str(), media, &body),
+            Some(Truth::Same(at)),
+        ),
+        How::Apply => {
+            let target = format!("{path}?fieldManager=attack&force=true");
+            (
+                Request::patch(target, APPLY, &body),
+                Some(Truth::Absent(path)),
+            )
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod bodies;
 mod cluster_scope;
 mod credentials;
 mod cross_tenant;
+mod devices_and_budgets;
 mod grants;
 mod identity;
 mod ids;
@@ -12,7 +13,6 @@ mod namespace_creation;
 mod namespace_metadata;
 mod network;
 mod pods;
-mod rights;
 mod services;
 mod status;
 mod synthetic;
@@ -42,8 +42,8 @@ pub fn techniques() -> Vec<Technique> {
         services::techniques(),
         network::techniques(),
         network::doors(),
+        devices_and_budgets::techniques(),
         grants::techniques(),
-        rights::techniques(),
         status::techniques(),
         targets::techniques(),
         bodies::techniques(),
