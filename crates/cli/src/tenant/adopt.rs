@@ -5,7 +5,7 @@ use bulkhead_cluster::{Cluster, Kind, ObjectRef};
 use bulkhead_model::labels;
 use serde_json::{Value, json};
 
-use super::table::text;
+use super::table::{items, mark, text};
 use super::{Wait, get, is_observed, namespaces, wait};
 
 #[derive(clap::Args)]
@@ -28,13 +28,13 @@ pub(super) async fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Res
         "`{name}` is being deleted: what it adopts would be deleted too"
     );
     let mut due: Vec<Value> = namespaces(cluster, name).await?;
-    due.retain(|namespace| label(namespace, labels::TENANT_UID) != Some(uid));
+    due.retain(|namespace| mark(namespace, "labels", labels::TENANT_UID) != Some(uid));
     for namespace in &arguments.namespaces {
         let reference = ObjectRef::cluster(Kind::namespace(), namespace);
         let Some(found) = cluster.get(&reference).await? else {
             anyhow::bail!("there is no namespace `{namespace}`");
         };
-        match label(&found, labels::TENANT) {
+        match mark(&found, "labels", labels::TENANT) {
             Some(other) if other != name => {
                 anyhow::bail!("`{namespace}` is the tenant `{other}`'s; release it there first")
             }
@@ -60,11 +60,8 @@ pub(super) async fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Res
     let adopted: Vec<&str> = due.iter().map(|n| text(n, "/metadata/name")).collect();
     let done = |tenant: Option<&Value>| {
         tenant.is_none_or(|tenant| {
-            let statuses = tenant
-                .pointer("/status/namespaces")
-                .and_then(Value::as_array);
             let open = |name: &&str| {
-                statuses.into_iter().flatten().any(|status| {
+                items(tenant, "/status/namespaces").iter().any(|status| {
                     text(status, "/name") == *name
                         && status.get("isolated") == Some(&Value::Bool(true))
                 })
@@ -75,8 +72,4 @@ pub(super) async fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Res
     wait(cluster, name, &arguments.wait, "at home in them", done).await?;
     anstream::println!("all of them are isolated and open");
     Ok(())
-}
-
-fn label<'a>(namespace: &'a Value, key: &str) -> Option<&'a str> {
-    namespace.pointer("/metadata/labels")?.get(key)?.as_str()
 }

@@ -7,7 +7,7 @@ use bulkhead_cluster::{Cluster, DeleteOptions, Kind, ObjectRef};
 use bulkhead_model::labels;
 use serde_json::Value;
 
-use super::table::text;
+use super::table::{mark, text};
 use super::{Wait, get, namespaces, reference, wait};
 
 #[derive(clap::Args)]
@@ -44,13 +44,7 @@ pub(super) async fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Res
     let tenant = get(cluster, name).await?;
     let uid = text(&tenant, "/metadata/uid").to_owned();
     let mut theirs = namespaces(cluster, name).await?;
-    theirs.retain(|namespace| {
-        let labels = namespace.pointer("/metadata/labels");
-        labels
-            .and_then(|l| l.get(labels::TENANT_UID))
-            .and_then(Value::as_str)
-            == Some(&uid)
-    });
+    theirs.retain(|namespace| mark(namespace, "labels", labels::TENANT_UID) == Some(&uid));
     let names: Vec<&str> = theirs.iter().map(|n| text(n, "/metadata/name")).collect();
     ensure!(
         arguments.yes,

@@ -7,7 +7,7 @@ use bulkhead_model::labels;
 use serde_json::Value;
 
 use super::mend::troubles;
-use super::table::{State, Table, printable, text};
+use super::table::{State, Table, items, mark, printable, text};
 use super::{condition, is_observed};
 
 /// A Tenant and the Namespaces that carry its name, for people.
@@ -101,13 +101,8 @@ fn head(tenant: &Value) -> String {
     out
 }
 
-fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    let list = value.pointer(pointer).and_then(Value::as_array);
-    list.map_or(&[], Vec::as_slice)
-}
-
 fn members(tenant: &Value) -> String {
-    let members = list(tenant, "/spec/members");
+    let members = items(tenant, "/spec/members");
     if members.is_empty() {
         return "  none: nobody outside may act for it\n".to_owned();
     }
@@ -133,7 +128,7 @@ fn namespace_table(tenant: &Value, namespaces: &[Value]) -> String {
     for namespace in namespaces {
         let name = text(namespace, "/metadata/name");
         let (word, state) = standing(tenant, namespace);
-        let reported = list(tenant, "/status/namespaces").iter();
+        let reported = items(tenant, "/status/namespaces").iter();
         let message = reported
             .filter(|status| text(status, "/name") == name)
             .map(|status| text(status, "/message"))
@@ -145,18 +140,14 @@ fn namespace_table(tenant: &Value, namespaces: &[Value]) -> String {
 
 /// How a namespace stands, in one word.
 fn standing(tenant: &Value, namespace: &Value) -> (&'static str, State) {
-    let entry = |map: &str, key: &str| {
-        let map = namespace.pointer(&format!("/metadata/{map}"));
-        map.and_then(|map| map.get(key)).and_then(Value::as_str)
-    };
     let uid = Some(text(tenant, "/metadata/uid"));
     if namespace.pointer("/metadata/deletionTimestamp").is_some() {
         ("going", State::Plain)
-    } else if entry("labels", labels::TENANT_UID) != uid {
+    } else if mark(namespace, "labels", labels::TENANT_UID) != uid {
         ("not adopted", State::Bad)
-    } else if entry("annotations", labels::ISOLATED) != uid {
+    } else if mark(namespace, "annotations", labels::ISOLATED) != uid {
         ("closed", State::Bad)
-    } else if entry("annotations", labels::CORDONED).is_some() {
+    } else if mark(namespace, "annotations", labels::CORDONED).is_some() {
         ("cordoned", State::Plain)
     } else {
         ("open", State::Good)
@@ -230,7 +221,7 @@ fn nodes(tenant: &Value) -> String {
 }
 
 fn conditions(tenant: &Value) -> String {
-    let conditions = list(tenant, "/status/conditions");
+    let conditions = items(tenant, "/status/conditions");
     if conditions.is_empty() {
         return "  none yet\n".to_owned();
     }

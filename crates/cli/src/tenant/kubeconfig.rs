@@ -12,7 +12,7 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
 use super::get;
-use super::table::text;
+use super::table::{items, text};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -120,8 +120,7 @@ fn sources(arguments: &Arguments) -> anyhow::Result<(Authority, String, String)>
 
 /// Whether the gateway would take such a certificate for the tenant's.
 fn is_member(tenant: &Value, user: &str, group: Option<&str>) -> bool {
-    let members = tenant.pointer("/spec/members").and_then(Value::as_array);
-    members.into_iter().flatten().any(|member| {
+    items(tenant, "/spec/members").iter().any(|member| {
         let name = text(member, "/name");
         match text(member, "/kind") {
             "User" => group.is_none() && name == user,

@@ -3,7 +3,7 @@
 use bulkhead_model::labels;
 use serde_json::Value;
 
-use super::table::text;
+use super::table::{items, mark, text};
 use super::{condition, is_observed};
 
 /// Something that is wrong.
@@ -73,13 +73,7 @@ pub(super) fn troubles(tenant: &Value, namespaces: &[Value]) -> Vec<Trouble> {
     let uid = text(tenant, "/metadata/uid");
     let strays: Vec<&str> = namespaces
         .iter()
-        .filter(|namespace| {
-            let labels = namespace.pointer("/metadata/labels");
-            let theirs = labels
-                .and_then(|l| l.get(labels::TENANT_UID))
-                .and_then(Value::as_str);
-            theirs != Some(uid)
-        })
+        .filter(|namespace| mark(namespace, "labels", labels::TENANT_UID) != Some(uid))
         .map(|namespace| text(namespace, "/metadata/name"))
         .collect();
     if !strays.is_empty() {
@@ -93,10 +87,7 @@ pub(super) fn troubles(tenant: &Value, namespaces: &[Value]) -> Vec<Trouble> {
             ),
         });
     }
-    let others = tenant
-        .pointer("/status/conditions")
-        .and_then(Value::as_array);
-    for other in others.into_iter().flatten() {
+    for other in items(tenant, "/status/conditions") {
         let kind = text(other, "/type");
         if !["Ready", "Cordoned"].contains(&kind) && text(other, "/status") == "False" {
             troubles.push(Trouble {

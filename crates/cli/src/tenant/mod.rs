@@ -19,7 +19,7 @@ use bulkhead_model::labels;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use self::table::{State, Table, text};
+use self::table::{State, Table, items, text};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -125,9 +125,6 @@ fn list_text(tenants: &[Value]) -> String {
             Some(ready) => (text(ready, "/status"), text(ready, "/reason")),
             None => ("Unknown", "NotObserved"),
         };
-        let namespaces = tenant
-            .pointer("/status/namespaces")
-            .and_then(Value::as_array);
         let cordoned = tenant.pointer("/spec/cordoned") == Some(&Value::Bool(true));
         table.row(
             State::of(ready),
@@ -135,7 +132,7 @@ fn list_text(tenants: &[Value]) -> String {
                 text(tenant, "/metadata/name"),
                 ready,
                 reason,
-                &namespaces.map_or(0, Vec::len).to_string(),
+                &items(tenant, "/status/namespaces").len().to_string(),
                 if cordoned { "yes" } else { "no" },
                 text(tenant, "/metadata/creationTimestamp"),
             ],
@@ -161,8 +158,7 @@ async fn namespaces(cluster: &Cluster, name: &str) -> anyhow::Result<Vec<Value>>
 
 /// A condition of a Tenant's status.
 fn condition<'a>(tenant: &'a Value, kind: &str) -> Option<&'a Value> {
-    let conditions = tenant.pointer("/status/conditions")?.as_array()?;
-    conditions
+    items(tenant, "/status/conditions")
         .iter()
         .find(|condition| text(condition, "/type") == kind)
 }

@@ -95,3 +95,14 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     let value = value.pointer(pointer).and_then(Value::as_str);
     value.unwrap_or_default()
 }
+
+/// The list at a JSON pointer; empty if there is none.
+pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    let list = value.pointer(pointer).and_then(Value::as_array);
+    list.map_or(&[], Vec::as_slice)
+}
+
+/// What an object's `labels` or `annotations` say of a key.
+pub(super) fn mark<'a>(object: &'a Value, map: &str, key: &str) -> Option<&'a str> {
+    object.get("metadata")?.get(map)?.get(key)?.as_str()
+}
