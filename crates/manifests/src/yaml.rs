@@ -76,10 +76,6 @@ fn node(event: Event<'_>, span: &Span, builder: &mut Builder) {
         Event::Scalar(value, style, anchor, tag) => {
             let plain = style == ScalarStyle::Plain;
             let tag = tag.as_deref().map(|tag| core(tag));
-            let place = match style {
-                ScalarStyle::Literal | ScalarStyle::Folded => place.start..place.end,
-                _ => place,
-            };
             builder.scalar(&value, plain, tag, place, anchor);
         }
         Event::SequenceStart(style, anchor, _) => {
