@@ -24,8 +24,6 @@ pub struct Inspection {
     /// What would be wrong unless the cluster holds the right objects: the controls that could not
     /// be checked, and where.
     pub unchecked: Vec<Finding>,
-    /// The objects that would tell.
-    pub missing: Vec<ObjectKey>,
     /// The safe values of fields that nobody has set.
     pub fills: Vec<Fill>,
 }
@@ -106,7 +104,6 @@ pub fn inspect<'a>(
     Ok(Inspection {
         findings: found.into_iter().map(judged).collect(),
         unchecked,
-        missing,
         fills,
     })
 }
