@@ -1,6 +1,6 @@
 //! Every rule that a file is held to: the controls, and what is about files themselves.
 
-use bulkhead_controls::{REGISTRY, Severity as Level};
+use bulkhead_controls::{REGISTRY, Severity as Grade};
 use bulkhead_manifests::ProblemKind;
 use bulkhead_report::{Rule, Severity};
 
@@ -68,11 +68,11 @@ pub(crate) fn mend_of(kind: ProblemKind) -> &'static str {
     }
 }
 
-pub(crate) fn severity(level: Level) -> Severity {
-    match level {
-        Level::Medium => Severity::Medium,
-        Level::High => Severity::High,
-        Level::Critical => Severity::Critical,
+pub(crate) fn severity(grade: Grade) -> Severity {
+    match grade {
+        Grade::Medium => Severity::Medium,
+        Grade::High => Severity::High,
+        Grade::Critical => Severity::Critical,
     }
 }
 
