@@ -7,8 +7,9 @@ use anyhow::Result;
 use bulkhead_controls::{Language, by_name, explain};
 use bulkhead_report::{Format, Look, Summary, Writer};
 
+use super::UNUSABLE;
 use super::files::Found;
-use super::run::{Mode, Piece, Plan, code};
+use super::run::{Mode, Piece, Plan};
 
 /// Columns where nobody says how many there are.
 const WIDTH: usize = 120;
@@ -121,10 +122,11 @@ impl<'a> Output<'a> {
     /// 0 if nothing was found, 1 if something was, 2 if something could not be read.
     pub(super) fn code(&self) -> u8 {
         let would_change = self.plan.mode == Mode::Diff && self.changed > 0;
-        code(
-            self.summary.unreadable > 0,
-            self.summary.found() > 0 || would_change,
-        )
+        if self.summary.unreadable > 0 {
+            UNUSABLE
+        } else {
+            u8::from(self.summary.found() > 0 || would_change)
+        }
     }
 
     /// Now and then on a terminal, how far it is.

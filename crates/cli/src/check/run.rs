@@ -15,7 +15,6 @@ use bulkhead_manifests::parse;
 use bulkhead_report::{FileReport, Format, Writer};
 use similar::TextDiff;
 
-use super::UNUSABLE;
 use super::files::Found;
 use super::output::Output;
 
@@ -112,14 +111,6 @@ pub(super) fn run(plan: Plan) -> Result<u8> {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<std::io::Error>();
     error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// The exit code of a run.
-pub(super) fn code(unreadable: bool, found: bool) -> u8 {
-    match (unreadable, found) {
-        (true, _) => UNUSABLE,
-        (false, found) => u8::from(found),
-    }
 }
 
 fn threads(files: usize) -> usize {
