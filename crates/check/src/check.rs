@@ -16,7 +16,7 @@ use crate::index::{Index, field};
 use crate::issues::{of_finding, of_own, of_problem, place};
 use crate::objects::{carrier, hidden_pod, name, request};
 use crate::rules::{
-    ALLOW_MALFORMED, ALLOW_OF_NOTHING, ALLOW_WITHOUT_REASON, MALFORMED, UNKNOWN_WORKLOAD,
+    ALLOW_MALFORMED, ALLOW_OF_NOTHING, ALLOW_WITHOUT_REASON, MALFORMED, Own, UNKNOWN_WORKLOAD,
     UNREADABLE, is_rule,
 };
 use crate::settings::{Settings, Source, with_uid};
@@ -188,9 +188,8 @@ impl File<'_> {
         };
         for found in &inspection.findings {
             let finding = &found.finding;
+            // An exception for it is still one that something needs: `wanted` has counted it.
             if self.settings.as_admitted && found.mendable {
-                // An exception for it is still one that something needs.
-                allowed(self.allows, finding.control, place(node, finding).start);
                 continue;
             }
             self.finding(
@@ -239,7 +238,7 @@ impl File<'_> {
 
     /// A Tenant that the API server would refuse isolates nobody.
     fn tenant(&mut self, node: &Node, object: &ObjectName) {
-        for error in parse_tenant(&with_uid(&node.to_value()))
+        for error in parse_tenant(&with_uid(node.to_value()))
             .err()
             .unwrap_or_default()
         {
@@ -283,8 +282,8 @@ impl File<'_> {
     /// Comments to Bulkhead are judged as well. In a file that is broken nothing can be said of
     /// what they allow.
     fn comments(&mut self, odd: &[std::ops::Range<usize>], broken: bool) {
-        let mut add = |own, detail: String, span| {
-            if self.settings.counts(own_name(&own)) {
+        let mut add = |own: Own, detail: String, span| {
+            if self.settings.counts(own.name) {
                 let text = (String::new(), detail);
                 let issue = of_own(own, Level::Finding, None, text, span, self.lines);
                 self.report.issues.push(issue);
@@ -336,8 +335,4 @@ pub fn unreadable(path: &str, message: &str) -> FileReport {
         )],
         ..FileReport::default()
     }
-}
-
-fn own_name(own: &crate::rules::Own) -> &'static str {
-    own.name
 }

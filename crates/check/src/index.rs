@@ -99,7 +99,7 @@ impl Index {
                 continue;
             };
             if (group, kind) == (GROUP, TENANT)
-                && let Ok(tenant) = parse_tenant(&with_uid(&node.to_value()))
+                && let Ok(tenant) = parse_tenant(&with_uid(node.to_value()))
             {
                 self.tenants.push((tenant.prefix.clone(), tenant.rules()));
             }

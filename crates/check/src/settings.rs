@@ -72,7 +72,7 @@ impl Settings {
             "metadata": {"name": "tenant"},
             "spec": {"tier": tier, "podSecurity": {"profile": profile.as_str()}},
         });
-        let tenant = tenant_of(&tenant).ok()?;
+        let tenant = tenant_of(tenant).ok()?;
         Some(Self {
             tenant,
             one_tenant: false,
@@ -100,7 +100,7 @@ impl Settings {
             return Err(SettingsError::Tenant(vec![message]));
         };
         Ok(Self {
-            tenant: tenant_of(&document.to_value()).map_err(SettingsError::Tenant)?,
+            tenant: tenant_of(document.to_value()).map_err(SettingsError::Tenant)?,
             one_tenant: true,
             select: Vec::new(),
             ignore: Vec::new(),
@@ -133,7 +133,7 @@ impl Settings {
 }
 
 /// The rules of a Tenant from a file, which no API server has given a UID.
-pub(crate) fn tenant_of(tenant: &Value) -> Result<TenantRules, Vec<String>> {
+fn tenant_of(tenant: Value) -> Result<TenantRules, Vec<String>> {
     let tenant = parse_tenant(&with_uid(tenant));
     let tenant =
         tenant.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
@@ -141,8 +141,7 @@ pub(crate) fn tenant_of(tenant: &Value) -> Result<TenantRules, Vec<String>> {
 }
 
 /// The object with a UID, if it has none.
-pub(crate) fn with_uid(tenant: &Value) -> Value {
-    let mut tenant = tenant.clone();
+pub(crate) fn with_uid(mut tenant: Value) -> Value {
     if let Some(metadata) = tenant.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.entry("uid").or_insert_with(|| json!("of-a-file"));
     }

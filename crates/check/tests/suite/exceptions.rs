@@ -1,5 +1,6 @@
 //! `# bulkhead: allow NAME -- reason`.
 
+use bulkhead_check::Index;
 use bulkhead_report::Level;
 
 use crate::{check, said, source, strict};
@@ -147,4 +148,23 @@ fn a_dockerfile_is_excepted_as_a_whole() {
         )),
         []
     );
+}
+
+#[test]
+fn what_admission_would_set_may_have_an_exception() {
+    let text = "apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec:
+  # bulkhead: allow runs-as-root, seccomp-unconfined -- until the image has a user
+  containers: [{name: a}]
+";
+    let mut settings = strict();
+    for as_admitted in [false, true] {
+        settings.as_admitted = as_admitted;
+        let report = bulkhead_check::check(&source("a.yaml", text), &settings, &Index::default());
+        let found: Vec<_> = report.issues.iter().map(|issue| issue.rule).collect();
+        let rest = ["capabilities-kept", "privilege-escalation"];
+        assert_eq!(found, if as_admitted { &rest[..0] } else { &rest });
+    }
 }
