@@ -83,7 +83,7 @@ pub(crate) fn of_own(
     }
 }
 
-/// The first byte of a field's mark.
+/// What to mark of the file for a finding.
 pub(crate) fn place(node: &Node, finding: &Finding) -> Range<usize> {
     node.locate(&finding.path).span
 }

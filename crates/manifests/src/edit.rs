@@ -1,7 +1,8 @@
 //! Puts fields into a text that has them not, and leaves every other byte as it is.
 //!
-//! Mends only ever add, so this writes and never rewrites. Whoever applies the edits reads the
-//! result again and compares: where a text is too clever for this file, nothing is changed.
+//! Mends add fields and change no value that somebody has set; `null` and an empty list are none.
+//! Whoever applies the edits reads the result again and compares: where a text is too clever for
+//! this file, nothing is changed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

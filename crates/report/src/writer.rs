@@ -65,8 +65,7 @@ impl Writer {
         }
     }
 
-    /// One file, and its text. Empty if there is nothing to say about it. `first` says that no file
-    /// before it had anything to say.
+    /// One file, and its text. Empty if there is nothing to say about it.
     #[must_use]
     pub fn file(&self, file: &FileReport, source: &str) -> String {
         match self.format {
