@@ -31,16 +31,16 @@ pub(super) struct Output<'a> {
 impl<'a> Output<'a> {
     pub(super) fn new(plan: &'a Plan) -> Self {
         let passes_on = plan.mode == Mode::Fix && plan.files.contains(&Found::Stdin);
-        let (to, colour): (Box<dyn io::Write>, _) = if passes_on {
-            (
-                Box::new(io::stderr()),
-                anstream::AutoStream::choice(&io::stderr()),
-            )
+        let to: Box<dyn io::Write> = if passes_on {
+            Box::new(io::stderr())
         } else {
-            (
-                Box::new(io::stdout()),
-                anstream::AutoStream::choice(&io::stdout()),
-            )
+            Box::new(io::stdout())
+        };
+        // Patches have no colours: what has stands beside them.
+        let colour = if passes_on || plan.mode == Mode::Diff {
+            anstream::AutoStream::choice(&io::stderr())
+        } else {
+            anstream::AutoStream::choice(&io::stdout())
         };
         let columns = std::env::var("COLUMNS")
             .ok()
@@ -77,6 +77,10 @@ impl<'a> Output<'a> {
         self.changed += usize::from(piece.changed);
         if let Some(text) = piece.passed_on {
             io::stdout().write_all(text.as_bytes())?;
+        }
+        if !piece.aside.is_empty() {
+            self.clear();
+            let _ = write!(io::stderr(), "{}", piece.aside);
         }
         if piece.text.is_empty() {
             return Ok(());

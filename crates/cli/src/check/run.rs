@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use bulkhead_check::{Index, Settings, Source, check, fix, rules, unreadable};
 use bulkhead_manifests::parse;
-use bulkhead_report::{FileReport, Format, Writer};
+use bulkhead_report::{FileReport, Format, Issue, Level, Writer};
 use similar::TextDiff;
 
 use super::files::Found;
@@ -44,6 +44,8 @@ pub(super) struct Piece {
     pub(super) report: FileReport,
     /// The report as text, or the patch.
     pub(super) text: String,
+    /// What is said beside a patch: why something could not be read.
+    pub(super) aside: String,
     /// Whether it was changed, or would be.
     pub(super) changed: bool,
     /// The mended standard input.
@@ -72,7 +74,11 @@ pub(super) fn run(plan: Plan) -> Result<u8> {
         stdin: &stdin,
         index: index(&plan.files, &stdin),
         writer: Writer::new(
-            plan.format,
+            match plan.mode {
+                // What is said beside a patch is for people.
+                Mode::Diff => Format::Text,
+                Mode::Report | Mode::Fix => plan.format,
+            },
             output.look(),
             rules(),
             env!("CARGO_PKG_VERSION"),
@@ -205,10 +211,9 @@ impl Worker<'_> {
         if self.plan.mode == Mode::Diff {
             let patch = fixed.as_deref().map(|new| patch(&path, &text, new));
             return Piece {
-                report: check(&source, settings, &self.index),
                 changed: fixed.is_some(),
                 text: patch.unwrap_or_default(),
-                passed_on: None,
+                ..self.report(check(&source, settings, &self.index), &text)
             };
         }
         let new = fixed.as_deref().unwrap_or(&text);
@@ -231,9 +236,22 @@ impl Worker<'_> {
         }
     }
 
+    /// What is said of a file. A patch has no place for it, and not all of it belongs beside one.
     fn report(&self, report: FileReport, source: &str) -> Piece {
+        let (text, aside) = if self.plan.mode == Mode::Diff {
+            let unreadable = |issue: &&Issue| issue.level == Level::Unreadable;
+            let told = FileReport {
+                path: report.path.clone(),
+                issues: report.issues.iter().filter(unreadable).cloned().collect(),
+                ..FileReport::default()
+            };
+            (String::new(), self.writer.file(&told, source))
+        } else {
+            (self.writer.file(&report, source), String::new())
+        };
         Piece {
-            text: self.writer.file(&report, source),
+            text,
+            aside,
             report,
             changed: false,
             passed_on: None,

@@ -172,6 +172,44 @@ fn the_configuration_is_found_upwards_and_flags_go_before_it() {
 }
 
 #[test]
+fn what_cannot_be_read_is_told_beside_the_patch() {
+    let folder = folder(&[
+        ("broken.yaml", "apiVersion: v1\nkind: Pod\nkind: x\n"),
+        (
+            "odd.yaml",
+            "apiVersion: v1\nkind: Pod\nspec: {containers: x}\n",
+        ),
+        ("open.yaml", OPEN),
+    ]);
+    let root = folder.path();
+    fs::write(root.join("latin.yaml"), b"kind: \xe4\n").unwrap();
+    let alone = bulkhead(root, &["check", "open.yaml", "--diff"], "");
+    assert!(alone.out.starts_with("--- a/open.yaml\n"), "{}", alone.out);
+    for format in ["text", "json", "sarif", "junit", "markdown", "github"] {
+        let done = bulkhead(
+            root,
+            &["check", ".", "latin.yaml", "--diff", "--format", format],
+            "",
+        );
+        assert_eq!((done.code, &done.out), (2, &alone.out), "{format}");
+        for told in [
+            "broken.yaml:3:1",
+            "stands here twice",
+            "latin.yaml",
+            "is not UTF-8",
+            "odd.yaml:3:8",
+            "must be a list",
+        ] {
+            assert!(done.err.contains(told), "{format}: {told}: {}", done.err);
+        }
+        assert!(!done.err.contains("runs-as-root"), "{}", done.err);
+    }
+    let quiet = bulkhead(root, &["check", "broken.yaml", "--diff", "--quiet"], "");
+    assert_eq!((quiet.code, quiet.out.as_str()), (2, ""));
+    assert!(quiet.err.contains("stands here twice"), "{}", quiet.err);
+}
+
+#[test]
 fn fixing_writes_files_once_and_passes_standard_input_on() {
     let folder = folder(&[("open.yaml", OPEN), ("bad.yaml", BAD)]);
     let root = folder.path();
