@@ -58,6 +58,10 @@ pub(crate) struct Gateway {
     /// The audience of the ServiceAccount tokens that are accepted.
     #[arg(long, default_value = bulkhead_model::labels::AUDIENCE)]
     audience: String,
+    /// The OpenID Connect issuers whose tokens name people: a file with Kubernetes'
+    /// `AuthenticationConfiguration`. What of it is not done here (CEL expressions) is refused.
+    #[arg(long, value_name = "FILE")]
+    authentication_config: Option<PathBuf>,
     #[command(flatten)]
     serving: Serving,
 }
@@ -137,6 +141,7 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         forwarder_kubeconfig,
         client_ca,
         audience,
+        authentication_config,
         serving,
     } = arguments;
     let Serving {
@@ -153,6 +158,7 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         tls_key,
         listen,
         audience,
+        authentication_config,
     };
     run(&logging, |stop| bulkhead_gateway::run(config, stop))
 }

@@ -1,4 +1,4 @@
-//! Who asks: by client certificate or by ServiceAccount token. What is accepted here gives
+//! Who asks: by client certificate or by token. What is accepted here gives
 //! nothing at the API server, and no name that means something there is accepted here.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,25 +11,37 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Somebody whom we believe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Identity {
+pub(crate) struct Identity {
+    pub(crate) who: Who,
+    /// When the credential ends. Nothing that was opened by it goes on for longer.
+    pub(crate) ends: Option<SystemTime>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
     User { name: String, groups: Vec<String> },
     ServiceAccount(ServiceAccountRef),
 }
 
 impl Identity {
     pub(crate) fn person(&self) -> Person<'_> {
-        match self {
-            Self::User { name, groups } => Person::User { name, groups },
-            Self::ServiceAccount(account) => Person::ServiceAccount(account),
+        match &self.who {
+            Who::User { name, groups } => Person::User { name, groups },
+            Who::ServiceAccount(account) => Person::ServiceAccount(account),
         }
     }
 
     /// The name for logs. A user cannot be called like a ServiceAccount: `system:` is refused.
     pub(crate) fn name(&self) -> String {
-        match self {
-            Self::User { name, .. } => name.clone(),
-            Self::ServiceAccount(account) => account.username(),
+        match &self.who {
+            Who::User { name, .. } => name.clone(),
+            Who::ServiceAccount(account) => account.username(),
         }
+    }
+
+    /// Whether the credential has ended.
+    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
+        self.ends.is_some_and(|ends| now >= ends)
     }
 }
 
@@ -95,14 +107,17 @@ pub(crate) fn of_certificate(der: &[u8], now: SystemTime) -> Result<Identity, De
         .iter_organization()
         .map(|group| text(group, "organization (O)"))
         .collect();
-    Ok(Identity::User {
-        name,
-        groups: groups?,
+    Ok(Identity {
+        who: Who::User {
+            name,
+            groups: groups?,
+        },
+        ends: Some(instant(validity.not_after.timestamp())),
     })
 }
 
 /// Names travel in a header and stand in the API server's audit log, and must mean nothing there.
-fn check_name(name: &str) -> Result<(), &'static str> {
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     let printable = name.bytes().all(|b| (0x20..0x7f).contains(&b));
     if !(1..=256).contains(&name.len()) || !printable || name.trim() != name {
         return Err("must be 1 to 256 printable ASCII characters, without spaces at its ends");
@@ -153,9 +168,12 @@ mod tests {
                 &certificate(&["alice@acme.example"], &["acme-admins"]),
                 at(2025)
             ),
-            Ok(Identity::User {
-                name: "alice@acme.example".into(),
-                groups: vec!["acme-admins".into()]
+            Ok(Identity {
+                who: Who::User {
+                    name: "alice@acme.example".into(),
+                    groups: vec!["acme-admins".into()]
+                },
+                ends: Some(UNIX_EPOCH + Duration::from_secs(1_893_456_000)),
             })
         );
     }

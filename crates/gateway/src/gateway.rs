@@ -147,7 +147,7 @@ impl Gateway {
                 "give a client certificate or a token, not both: they could name two people",
             )),
             (None, None) => Err(Denial::unauthorized(
-                "give a client certificate of the gateway's authority, or a ServiceAccount token for its audience",
+                "give a client certificate of the gateway's authority, or a token for its audience",
             )),
         }
     }
@@ -259,7 +259,7 @@ impl Gateway {
     }
 
     fn still_holds(&self, identity: &Identity, caller: &Caller, scoped: &ScopedRequest) -> bool {
-        if !self.fresh() {
+        if !self.fresh() || identity.is_over(SystemTime::now()) {
             return false;
         }
         match (scoped.credential(), scoped.namespace()) {

@@ -13,6 +13,7 @@ mod gateway;
 mod headers;
 mod id;
 mod judge;
+mod oidc;
 mod run;
 mod stream;
 mod token;

@@ -11,6 +11,7 @@ use bulkhead_cluster::{Cluster, Forwarder, NamespaceCache, TenantCache};
 use bulkhead_serve::{Limits, Server, TlsFiles};
 
 use crate::gateway::Gateway;
+use crate::oidc::Issuers;
 use crate::token::Tokens;
 
 /// What a gateway is made of.
@@ -31,6 +32,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The audience of the ServiceAccount tokens that are accepted.
     pub audience: String,
+    /// The issuers whose tokens name people: a file with Kubernetes' `AuthenticationConfiguration`.
+    pub authentication_config: Option<PathBuf>,
 }
 
 /// Serves until `stop` is ready.
@@ -47,6 +50,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     if config.audience.is_empty() {
         bail!("the audience is empty: the API server's own tokens would be taken");
     }
+    let issuers = match &config.authentication_config {
+        Some(path) => Issuers::read(path).await?,
+        None => Issuers::none(),
+    };
     let reader = Cluster::connect(&config.reader_kubeconfig)
         .await
         .context("the reader")?;
@@ -59,7 +66,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         forwarder: Forwarder::connect(&config.forwarder_kubeconfig)
             .await
             .context("the forwarder")?,
-        tokens: Tokens::new(reader, config.audience),
+        tokens: Tokens::new(reader, config.audience, issuers),
         listed: AtomicBool::new(false),
     });
     let server = Server::bind(bulkhead_serve::Config {
@@ -76,8 +83,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let opening = {
         let gateway = Arc::clone(&gateway);
         async move {
-            gateway.open().await;
-            std::future::pending::<()>().await;
+            tokio::join!(gateway.open(), gateway.tokens.issuers.follow());
         }
     };
     let serving = server.run(

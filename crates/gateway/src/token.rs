@@ -1,4 +1,5 @@
-//! ServiceAccount tokens, reviewed by the API server and remembered for a moment.
+//! Tokens. Those of issuers that the operator names are verified here; the others are
+//! ServiceAccounts', reviewed by the API server and remembered for a moment.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +11,8 @@ use bulkhead_model::ServiceAccountRef;
 use bulkhead_scope::Denial;
 use tokio::sync::Semaphore;
 
-use crate::authn::Identity;
+use crate::authn::{Identity, Who};
+use crate::oidc::{self, Issuers};
 
 /// How long a token that was found good stays so: a deleted ServiceAccount works no longer
 /// than this.
@@ -23,24 +25,38 @@ const REVIEWS: usize = 32;
 pub(crate) struct Tokens {
     reader: Cluster,
     audience: String,
+    pub(crate) issuers: Issuers,
     known: Known,
     reviews: Semaphore,
 }
 
 impl Tokens {
-    pub(crate) fn new(reader: Cluster, audience: String) -> Self {
+    pub(crate) fn new(reader: Cluster, audience: String, issuers: Issuers) -> Self {
         Self {
             reader,
             audience,
+            issuers,
             known: Known::default(),
             reviews: Semaphore::new(REVIEWS),
         }
     }
 
-    /// The ServiceAccount of a token.
+    /// Whom a token stands for.
     pub(crate) async fn identify(&self, token: &str) -> Result<Identity, Denial> {
+        // A token that names an issuer of ours is its or nobody's: no second opinion is asked for.
+        if let Some(identity) = self.issuers.identify(token).await {
+            return identity;
+        }
+        let account = self.reviewed(token).await?;
+        Ok(Identity {
+            who: Who::ServiceAccount(account),
+            ends: oidc::ends(token),
+        })
+    }
+
+    async fn reviewed(&self, token: &str) -> Result<ServiceAccountRef, Denial> {
         if let Some(account) = self.known.get(token, Instant::now()) {
-            return Ok(Identity::ServiceAccount(account));
+            return Ok(account);
         }
         let busy = || Denial::unavailable("the token cannot be checked now", 1);
         let permit = tokio::time::timeout(Duration::from_secs(5), self.reviews.acquire()).await;
@@ -62,7 +78,7 @@ impl Tokens {
         let user = user.ok_or_else(refused)?;
         let account = ServiceAccountRef::from_username(&user.username).ok_or_else(refused)?;
         self.known.remember(token, account.clone(), before);
-        Ok(Identity::ServiceAccount(account))
+        Ok(account)
     }
 }
 

@@ -55,7 +55,11 @@ async fn gateway() -> Arc<Gateway> {
         ]),
         reader: Forwarder::connect(&path).await.unwrap(),
         forwarder: Forwarder::connect(&path).await.unwrap(),
-        tokens: Tokens::new(Cluster::connect(&path).await.unwrap(), "ours".into()),
+        tokens: Tokens::new(
+            Cluster::connect(&path).await.unwrap(),
+            "ours".into(),
+            crate::oidc::Issuers::none(),
+        ),
         listed: AtomicBool::new(false),
     };
     gateway.open().await;
@@ -427,9 +431,12 @@ async fn nobody_is_let_in_before_the_tenants_are_known() {
 #[tokio::test]
 async fn a_stream_holds_as_long_as_its_right() {
     let gateway = gateway().await;
-    let identity = |name: &str| Identity::User {
-        name: name.into(),
-        groups: vec![],
+    let identity = |name: &str| Identity {
+        who: crate::authn::Who::User {
+            name: name.into(),
+            groups: vec![],
+        },
+        ends: None,
     };
     let alice = identity("alice");
     let caller = gateway.caller(&alice);
@@ -455,6 +462,11 @@ async fn a_stream_holds_as_long_as_its_right() {
             !gateway.still_holds(&alice, &other, scoped),
             "another tenant of the name"
         );
+        let over = Identity {
+            ends: Some(SystemTime::now()),
+            ..alice.clone()
+        };
+        assert!(!gateway.still_holds(&over, &caller, scoped), "expired");
     }
     assert!(!streams(&watch("/api/v1/namespaces/acme-app/pods")));
     assert!(streams(&watch(
