@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bulkhead_gateway::{Allowance, Allowances, AuditTarget};
 use bulkhead_serve::LogFormat;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,7 +64,72 @@ pub(crate) struct Gateway {
     #[arg(long, value_name = "FILE")]
     authentication_config: Option<PathBuf>,
     #[command(flatten)]
+    limits: GatewayLimits,
+    /// Where the audit log goes, a line of JSON for each request: a file, or `-` for the standard output.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    audit_log: PathBuf,
+    /// Where to serve `/healthz`, `/readyz` and `/metrics`, by plain HTTP; nowhere if left out.
+    #[arg(long, value_name = "ADDRESS")]
+    health: Option<SocketAddr>,
+    #[command(flatten)]
     serving: Serving,
+}
+
+/// What is over is refused with 429 and `Retry-After`.
+#[derive(Args)]
+#[command(next_help_heading = "Limits")]
+struct GatewayLimits {
+    /// Requests that a tenant may make in a second, all its people together.
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    tenant_requests_per_second: u32,
+    /// Requests that it may make at once after a pause.
+    #[arg(long, value_name = "NUMBER", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
+    tenant_burst: u32,
+    /// Requests that it may have under way at a time, watches and sessions aside.
+    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    tenant_calls: u32,
+    /// Watches and followed logs that it may have open at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    tenant_watches: u32,
+    /// Sessions (exec, attach, port-forward) that it may have open at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    tenant_sessions: u32,
+    /// The same for each person, over all tenants.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    person_requests_per_second: u32,
+    /// The same for each person.
+    #[arg(long, value_name = "NUMBER", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    person_burst: u32,
+    /// The same for each person.
+    #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    person_calls: u32,
+    /// The same for each person.
+    #[arg(long, value_name = "NUMBER", default_value_t = 200)]
+    person_watches: u32,
+    /// The same for each person.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    person_sessions: u32,
+}
+
+impl GatewayLimits {
+    fn allowances(&self) -> Allowances {
+        Allowances {
+            tenant: Allowance {
+                requests_per_second: self.tenant_requests_per_second,
+                burst: self.tenant_burst,
+                calls: self.tenant_calls,
+                watches: self.tenant_watches,
+                sessions: self.tenant_sessions,
+            },
+            person: Allowance {
+                requests_per_second: self.person_requests_per_second,
+                burst: self.person_burst,
+                calls: self.person_calls,
+                watches: self.person_watches,
+                sessions: self.person_sessions,
+            },
+        }
+    }
 }
 
 #[derive(Args)]
@@ -142,6 +208,9 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         client_ca,
         audience,
         authentication_config,
+        limits,
+        audit_log,
+        health,
         serving,
     } = arguments;
     let Serving {
@@ -159,6 +228,12 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         listen,
         audience,
         authentication_config,
+        allowances: limits.allowances(),
+        audit_log: match audit_log.as_os_str().as_encoded_bytes() {
+            b"-" => AuditTarget::Stdout,
+            _ => AuditTarget::File(audit_log),
+        },
+        health,
     };
     run(&logging, |stop| bulkhead_gateway::run(config, stop))
 }
@@ -186,4 +261,25 @@ where
         app(stop).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn limits_that_nobody_names_are_the_gateways_own() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            limits: GatewayLimits,
+        }
+        let cli = Cli::try_parse_from(["x"]).unwrap();
+        assert_eq!(cli.limits.allowances(), Allowances::default());
+        let cli = Cli::try_parse_from(["x", "--tenant-calls", "7"]).unwrap();
+        assert_eq!(cli.limits.allowances().tenant.calls, 7);
+        assert!(Cli::try_parse_from(["x", "--person-burst", "0"]).is_err());
+    }
 }

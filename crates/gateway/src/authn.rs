@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bulkhead_model::ServiceAccountRef;
 use bulkhead_model::tenant::Person;
 use bulkhead_scope::Denial;
+use bulkhead_serve::Peer;
 use http::{HeaderMap, header};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -42,6 +43,19 @@ impl Identity {
     /// Whether the credential has ended.
     pub(crate) fn is_over(&self, now: SystemTime) -> bool {
         self.ends.is_some_and(|ends| now >= ends)
+    }
+}
+
+/// What a request shows of its sender, for logs and metrics.
+pub(crate) fn sort_of(headers: &HeaderMap, peer: &Peer) -> &'static str {
+    match (
+        &peer.certificate,
+        headers.contains_key(header::AUTHORIZATION),
+    ) {
+        (Some(_), false) => "certificate",
+        (None, true) => "token",
+        (Some(_), true) => "both",
+        (None, false) => "none",
     }
 }
 

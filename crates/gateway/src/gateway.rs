@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bulkhead_cluster::{Forwarder, NamespaceCache, NamespaceRecord, TenantCache};
 use bulkhead_model::{NamespaceName, TenantName};
@@ -15,8 +15,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 
 use crate::accept::negotiate;
-use crate::audit::Audit;
+use crate::audit::{Audit, Books};
 use crate::authn::{self, Identity};
+use crate::limits::{Allowance, Allowances, Limiter, Sort, Whose};
 use crate::token::Tokens;
 use crate::upstream::{self, Envelope};
 use crate::{answer, body, headers, id, judge, stream};
@@ -41,6 +42,10 @@ pub(crate) struct Gateway {
     pub(crate) forwarder: Forwarder,
     pub(crate) tokens: Tokens,
     pub(crate) listed: AtomicBool,
+    pub(crate) books: Books,
+    pub(crate) allowances: Allowances,
+    pub(crate) tenant_limits: Limiter,
+    pub(crate) person_limits: Limiter,
 }
 
 impl Gateway {
@@ -62,8 +67,10 @@ impl Gateway {
         if anonymous && let Some(answer) = probe(&request, || self.fresh()) {
             return answer;
         }
-        let mut audit = Audit::new(id::fresh(), peer.address, request.method().as_str());
-        let result = self.answer(request, &peer, &mut audit).await;
+        let (id, method) = (id::fresh(), request.method().as_str());
+        let mut audit = Audit::new(&self.books, id, peer.address, method);
+        let mut sort = Sort::Call;
+        let result = self.answer(request, &peer, &mut audit, &mut sort).await;
         let mut response = result.unwrap_or_else(|denial| {
             audit.refused(&denial);
             answer::refused(&denial)
@@ -71,8 +78,7 @@ impl Gateway {
         if let Ok(value) = HeaderValue::from_str(&audit.id) {
             response.headers_mut().insert("audit-id", value);
         }
-        audit.log(response.status());
-        response
+        audit.until_the_end(response, sort)
     }
 
     async fn answer<B>(
@@ -80,14 +86,21 @@ impl Gateway {
         request: Request<B>,
         peer: &Peer,
         audit: &mut Audit,
+        sort: &mut Sort,
     ) -> Result<Response<Body>, Denial>
     where
         B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
         let (head, payload) = request.into_parts();
-        let identity = self.authenticate(&head, peer).await?;
-        audit.who(identity.name());
+        let identity = self.authenticate(&head, peer).await;
+        let code = identity
+            .as_ref()
+            .map_or_else(|denial| denial.status, |_| 200);
+        let credential = authn::sort_of(&head.headers, peer);
+        self.books.metrics.authentication(credential, code);
+        let identity = identity?;
+        audit.who(identity.name(), credential);
         if !self.fresh() {
             return Err(Denial::unavailable(
                 "the gateway does not know the tenants yet",
@@ -97,6 +110,10 @@ impl Gateway {
         headers::screen(&head.headers)?;
         let asked = parse(head.method.as_str(), target(&head)?)?;
         audit.asked(&asked);
+        *sort = Sort::of(&asked);
+        // Before the body, which takes memory and time.
+        let person = &self.allowances.person;
+        self.enter(audit, Whose::Person, &identity.name(), *sort, person)?;
         let accept = accepted(&head, &asked)?;
         let content_type = headers::one(&head.headers, &header::CONTENT_TYPE)?;
         let bytes = body::read(payload).await?;
@@ -109,6 +126,14 @@ impl Gateway {
             Outcome::Answer(value) => return Ok(answer::object(StatusCode::CREATED, &value)),
         };
         audit.scoped(&scoped);
+        let tenant = &self.allowances.tenant;
+        self.enter(
+            audit,
+            Whose::Tenant,
+            scoped.tenant().as_str(),
+            *sort,
+            tenant,
+        )?;
         if head.headers.contains_key(header::UPGRADE) {
             return Err(Denial::not_implemented(
                 "this gateway changes no protocols: leave out the `Upgrade` header",
@@ -128,11 +153,31 @@ impl Gateway {
         let response = self.forward(&scoped, &envelope).await?;
         self.opened(&scoped, &identity, &envelope, response.status())
             .await;
+        audit.upstream(response.status());
         if !streams(&scoped) || !response.status().is_success() {
             return Ok(response);
         }
         let revoked = Arc::clone(self).revoked(identity, caller, *scoped);
         Ok(response.map(|body| stream::until(body, revoked)))
+    }
+
+    /// Lets a request in among those of a tenant or person.
+    fn enter(
+        &self,
+        audit: &mut Audit,
+        whose: Whose,
+        name: &str,
+        sort: Sort,
+        allowance: &Allowance,
+    ) -> Result<(), Denial> {
+        let limiter = match whose {
+            Whose::Tenant => &self.tenant_limits,
+            Whose::Person => &self.person_limits,
+        };
+        let permit = limiter.enter(name, sort, allowance, Instant::now());
+        let permit = permit.inspect_err(|_| self.books.metrics.limited(whose, sort))?;
+        audit.hold(permit);
+        Ok(())
     }
 
     async fn authenticate(
@@ -174,7 +219,7 @@ impl Gateway {
     }
 
     /// Whether what we know of tenants and namespaces is recent enough to let people in by.
-    fn fresh(&self) -> bool {
+    pub(crate) fn fresh(&self) -> bool {
         let stale = [self.tenants.stale_for(), self.namespaces.stale_for()];
         self.listed.load(Ordering::Acquire)
             && stale.into_iter().flatten().all(|since| since < STALE)

@@ -13,10 +13,14 @@ mod gateway;
 mod headers;
 mod id;
 mod judge;
+mod limits;
+mod metrics;
 mod oidc;
 mod run;
 mod stream;
 mod token;
 mod upstream;
 
+pub use audit::Target as AuditTarget;
+pub use limits::{Allowance, Allowances};
 pub use run::{Config, run};

@@ -10,7 +10,10 @@ use anyhow::{Context as _, bail};
 use bulkhead_cluster::{Cluster, Forwarder, NamespaceCache, TenantCache};
 use bulkhead_serve::{Limits, Server, TlsFiles};
 
+use crate::audit::{Books, Log, Target as AuditTarget};
 use crate::gateway::Gateway;
+use crate::limits::{Allowances, Limiter, Whose};
+use crate::metrics::Metrics;
 use crate::oidc::Issuers;
 use crate::token::Tokens;
 
@@ -34,7 +37,17 @@ pub struct Config {
     pub audience: String,
     /// The issuers whose tokens name people: a file with Kubernetes' `AuthenticationConfiguration`.
     pub authentication_config: Option<PathBuf>,
+    /// What each tenant and each person may take.
+    pub allowances: Allowances,
+    /// Where the audit log goes.
+    pub audit_log: AuditTarget,
+    /// Where probes and `/metrics` are served by plain HTTP, if anywhere: tenants reach the other
+    /// port, and what is counted is none of theirs.
+    pub health: Option<SocketAddr>,
 }
+
+/// Audit lines that may wait to be written: some seconds of the busiest gateway's, 4 MiB at most.
+const AUDIT_QUEUE: usize = 8192;
 
 /// Serves until `stop` is ready.
 ///
@@ -54,6 +67,9 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         Some(path) => Issuers::read(path).await?,
         None => Issuers::none(),
     };
+    let metrics = Arc::new(Metrics::new());
+    let log = Log::open(&config.audit_log, AUDIT_QUEUE, &metrics)?;
+    let books = Books { log, metrics };
     let reader = Cluster::connect(&config.reader_kubeconfig)
         .await
         .context("the reader")?;
@@ -68,6 +84,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
             .context("the forwarder")?,
         tokens: Tokens::new(reader, config.audience, issuers),
         listed: AtomicBool::new(false),
+        books: books.clone(),
+        allowances: config.allowances,
+        tenant_limits: Limiter::new(Whose::Tenant),
+        person_limits: Limiter::new(Whose::Person),
     });
     let server = Server::bind(bulkhead_serve::Config {
         listen: config.listen,
@@ -86,6 +106,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
             tokio::join!(gateway.open(), gateway.tokens.issuers.follow());
         }
     };
+    let health = health(config.health, Arc::clone(&gateway));
     let serving = server.run(
         move |request, peer| Arc::clone(&gateway).serve(request, peer),
         stop,
@@ -93,6 +114,21 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     tokio::select! {
         () = serving => {}
         () = opening => {}
+        result = health => result?,
     }
+    books.log.flush().await;
     Ok(())
+}
+
+/// Serves probes and metrics, if anywhere, and does not return but for an error.
+async fn health(address: Option<SocketAddr>, gateway: Arc<Gateway>) -> anyhow::Result<()> {
+    let Some(address) = address else {
+        return std::future::pending().await;
+    };
+    let metrics = Arc::clone(&gateway.books.metrics);
+    let ready = move || gateway.fresh();
+    let never = std::future::pending();
+    bulkhead_serve::serve_health(address, ready, move || metrics.text(), never)
+        .await
+        .context("cannot serve health probes")
 }

@@ -144,6 +144,16 @@ impl Denial {
         )
     }
 
+    /// 429: more than is allowed, and after how many seconds to try again. Clients of Kubernetes
+    /// wait as they are told by the header that this becomes.
+    #[must_use]
+    pub fn too_many_requests(message: impl Into<String>, retry_after: u32) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(429, "TooManyRequests", message)
+        }
+    }
+
     /// 503: something that we need is not there now.
     #[must_use]
     pub fn unavailable(message: impl Into<String>, retry_after: u32) -> Self {

@@ -46,6 +46,12 @@ pub(super) fn gateway(plane: &ControlPlane<'_>) -> Launch {
     );
     pair(&mut args, "--client-ca", client_ca.display());
     pair(&mut args, "--audience", labels::AUDIENCE);
+    // The attacks come as fast as they can, and must not fail for that.
+    for whose in ["tenant", "person"] {
+        pair(&mut args, &format!("--{whose}-requests-per-second"), 5000);
+        pair(&mut args, &format!("--{whose}-burst"), 10_000);
+        pair(&mut args, &format!("--{whose}-calls"), 500);
+    }
     serving(plane, &mut args, "gateway", port);
     launch(plane, "gateway", args, https_health(plane, port))
 }

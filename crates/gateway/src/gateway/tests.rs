@@ -61,6 +61,10 @@ async fn gateway() -> Arc<Gateway> {
             crate::oidc::Issuers::none(),
         ),
         listed: AtomicBool::new(false),
+        books: crate::audit::Books::nowhere(),
+        allowances: Allowances::default(),
+        tenant_limits: Limiter::new(Whose::Tenant),
+        person_limits: Limiter::new(Whose::Person),
     };
     gateway.open().await;
     Arc::new(gateway)
@@ -80,6 +84,7 @@ fn peer(user: Option<&str>) -> Peer {
     }
 }
 
+#[derive(Clone)]
 struct Asked<'a> {
     user: Option<&'a str>,
     method: &'a str,
@@ -426,6 +431,53 @@ async fn nobody_is_let_in_before_the_tenants_are_known() {
         ..ASKED
     };
     assert_eq!(ask(&gateway, probe).await.0, 503);
+}
+
+#[tokio::test]
+async fn who_takes_too_much_is_told_when_to_come_again() {
+    let few = |requests| Allowance {
+        requests_per_second: 1,
+        burst: requests,
+        ..Allowances::default().person
+    };
+    for (tenant, person, says) in [
+        (few(2), few(9), "for the tenant `acme`"),
+        (few(9), few(2), "for the person `alice`"),
+    ] {
+        let mut gateway = Arc::into_inner(gateway().await).unwrap();
+        gateway.allowances = Allowances { tenant, person };
+        let gateway = Arc::new(gateway);
+        let pods = Asked {
+            target: "/api/v1/namespaces/acme-app/pods",
+            ..ASKED
+        };
+        for _ in 0..2 {
+            assert_eq!(ask(&gateway, pods.clone()).await.0, 503);
+        }
+        let (status, message) = ask(&gateway, pods.clone()).await;
+        assert!(status == 429 && message.contains(says), "{message}");
+        // Others have their own.
+        let other = Asked {
+            user: Some("gus"),
+            target: "/api/v1/namespaces/globex-app/pods",
+            ..ASKED
+        };
+        assert_eq!(ask(&gateway, other).await.0, 503);
+        // The header, which clients obey.
+        let request = Request::get(pods.target).body(full("")).unwrap();
+        let response = Arc::clone(&gateway)
+            .serve(request, peer(Some("alice")))
+            .await;
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        let counted = gateway.books.metrics.text();
+        let whose = if says.contains("tenant") {
+            "tenant"
+        } else {
+            "person"
+        };
+        let line = format!("bulkhead_gateway_limited_total{{whose=\"{whose}\",sort=\"call\"}} 2\n");
+        assert!(counted.contains(&line), "{counted}");
+    }
 }
 
 #[tokio::test]
