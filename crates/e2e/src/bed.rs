@@ -126,6 +126,14 @@ impl Bed {
         self.runtime.block_on(future)
     }
 
+    /// Lets a future run beside the trial.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.runtime.spawn(future)
+    }
+
     /// Stops a process of the sandbox, by SIGKILL.
     pub(crate) fn kill(&self, process: &str) -> anyhow::Result<()> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);

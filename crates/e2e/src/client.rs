@@ -61,9 +61,18 @@ impl Bed {
         &self.field.victim.namespace
     }
 
-    /// A kube client for a kubeconfig of the sandbox.
+    /// A kube client of the administrator's.
+    pub(crate) fn kube_admin(&self) -> anyhow::Result<kube::Client> {
+        self.kube_with(&self.layout.admin_kubeconfig())
+    }
+
+    /// A kube client for a tenant's kubeconfig of the sandbox.
     pub(crate) fn kube(&self, tenant: &str) -> anyhow::Result<kube::Client> {
-        let file = kube::config::Kubeconfig::read_from(self.layout.tenant_kubeconfig(tenant))?;
+        self.kube_with(&self.layout.tenant_kubeconfig(tenant))
+    }
+
+    fn kube_with(&self, kubeconfig: &std::path::Path) -> anyhow::Result<kube::Client> {
+        let file = kube::config::Kubeconfig::read_from(kubeconfig)?;
         self.wait(async {
             let options = kube::config::KubeConfigOptions::default();
             let config = kube::Config::from_custom_kubeconfig(file, &options).await?;

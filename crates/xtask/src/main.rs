@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask test | generate | bench`.
+//! Developer commands: `cargo xtask test | generate | bench | races`.
 
 mod bench_admission;
 mod bench_check;
@@ -35,6 +35,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Race for quotas, ids and claims while those that hand them out are killed, with many clients
+    Races {
+        /// How long each race lasts
+        #[arg(long, value_name = "SECONDS", default_value = "120")]
+        seconds: u64,
+    },
     /// Measure, in ratios against a peer in the same run
     #[command(subcommand)]
     Bench(Bench),
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test { no_e2e } => steps::test(!no_e2e),
         Command::Generate { check } => generate::run(check),
+        Command::Races { seconds } => steps::races(seconds),
         Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
         Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
     };

@@ -68,6 +68,24 @@ pub fn test(e2e: bool) -> Result<()> {
     Ok(())
 }
 
+/// Runs the races for longer than a gate has time for. They print what came of them.
+///
+/// # Errors
+/// If they cannot be started or fail.
+pub fn races(seconds: u64) -> Result<()> {
+    let seconds = seconds.to_string();
+    let args = [
+        "test",
+        "--locked",
+        "-p",
+        "bulkhead-e2e",
+        "--",
+        "races::",
+        "--nocapture",
+    ];
+    run("races", &[("BULKHEAD_E2E_RACES", &seconds)], &args)
+}
+
 fn run(name: &str, envs: &[(&str, &str)], args: &[&str]) -> Result<()> {
     let shown: String = envs
         .iter()

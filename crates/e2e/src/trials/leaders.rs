@@ -29,15 +29,18 @@ pub(super) const CONTROLLER: &str = "system:serviceaccount:bulkhead-system:contr
 const LEASE: &str =
     "/apis/coordination.k8s.io/v1/namespaces/bulkhead-system/leases/bulkhead-controller";
 
-/// A second controller, killed with this value.
-struct Second(Child);
+/// A controller beside the sandbox's own, killed with this value.
+pub(super) struct Second(Child);
 
 impl Second {
-    fn start(bed: &Bed) -> anyhow::Result<Self> {
+    pub(super) fn start(bed: &Bed, identity: &str) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
-        let log = File::create(bed.layout.log("controller-2"))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(bed.layout.log(&format!("controller-{identity}")))?;
         let child = Command::new(&bed.binary)
             .arg("controller")
             .arg("--kubeconfig")
@@ -46,7 +49,7 @@ impl Second {
                 "--health",
                 &format!("127.0.0.1:{port}"),
                 "--identity",
-                "second",
+                identity,
             ])
             .args([
                 "--lease-duration",
@@ -63,16 +66,24 @@ impl Second {
             .context("cannot start a second controller")?;
         Ok(Self(child))
     }
-}
 
-impl Drop for Second {
-    fn drop(&mut self) {
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(super) fn kill(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
     }
 }
 
-fn signal(pid: u32, signal: &str) -> anyhow::Result<()> {
+impl Drop for Second {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(super) fn signal(pid: u32, signal: &str) -> anyhow::Result<()> {
     let status = Command::new("kill")
         .args([signal, &pid.to_string()])
         .status()?;
@@ -110,8 +121,8 @@ fn two(bed: &Bed) -> anyhow::Result<()> {
     led_by(bed, "controller_")?;
     let guest = Guest::arrive(bed, "e2e-leaders", &json!({}))?;
     let first = bed.pid("controller")?;
-    let mut second = Second::start(bed)?;
-    let log = bed.layout.log("controller-2");
+    let mut second = Second::start(bed, "second")?;
+    let log = bed.layout.log("controller-second");
     eventually("the second stands by", || {
         Ok(std::fs::read_to_string(&log)?
             .contains("standing by")

@@ -19,6 +19,7 @@ mod outages;
 mod policies;
 mod policy_objects;
 mod quota;
+mod races;
 mod restart;
 mod strays;
 mod tenant_specs;
@@ -72,6 +73,7 @@ pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         faults::TRIALS,
         fairness::TRIALS,
         quota::DISRUPTIVE,
+        races::TRIALS,
     ];
     tables
         .into_iter()
