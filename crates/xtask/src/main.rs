@@ -1,7 +1,8 @@
-//! Developer commands: `cargo xtask test | generate | bench | races`.
+//! Developer commands: `cargo xtask test | generate | differential | bench | races`.
 
 mod bench_admission;
 mod bench_check;
+mod differential;
 mod generate;
 mod steps;
 mod tenant_doc;
@@ -41,9 +42,18 @@ enum Command {
         #[arg(long, value_name = "SECONDS", default_value = "120")]
         seconds: u64,
     },
+    /// Hold an evaluator against the original that it follows, over many generated cases
+    #[command(subcommand)]
+    Differential(Differential),
     /// Measure, in ratios against a peer in the same run
     #[command(subcommand)]
     Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Differential {
+    /// PodSecurityPolicies, against the admission plugin of Kubernetes 1.24
+    Psp(differential::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -59,6 +69,7 @@ fn main() -> ExitCode {
         Command::Test { no_e2e } => steps::test(!no_e2e),
         Command::Generate { check } => generate::run(check),
         Command::Races { seconds } => steps::races(seconds),
+        Command::Differential(Differential::Psp(arguments)) => differential::psp(&arguments),
         Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
         Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
     };

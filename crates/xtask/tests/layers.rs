@@ -18,6 +18,7 @@ enum Kind {
 const LAYERS: &[(&str, Kind, &[&str])] = &[
     ("model", Kind::Pure, &[]),
     ("protobuf", Kind::Pure, &["model"]),
+    ("psp", Kind::Pure, &["model"]),
     ("api", Kind::Pure, &["model"]),
     ("controls", Kind::Pure, &["model"]),
     ("manifests", Kind::Pure, &["model"]),

@@ -1,0 +1,50 @@
+//! PodSecurityPolicies as Kubernetes 1.24, the last that had them, read, validated and evaluated
+//! them: `policy/v1beta1` and `extensions/v1beta1`, with the annotations for seccomp and AppArmor.
+//!
+//! [`parse`] and [`complaints`] are what the API server says to a policy; [`Policies::admit`] and
+//! [`Policies::validate`] are the two passes of the admission plugin over a pod. Who may `use` a
+//! policy is asked of the caller. The original judges: `oracles/psp` wraps it, and
+//! `tests/suite/differential.rs` holds both to the same verdicts, words and mutated pods.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod change;
+mod checks;
+mod complaints;
+mod draft;
+mod field;
+mod plugin;
+mod pod;
+mod policy;
+mod quote;
+mod read;
+mod rules;
+mod skew;
+mod update;
+mod volumes;
+
+pub use change::{Change, apply};
+pub use complaints::complaints;
+pub use field::FieldError;
+pub use plugin::{Admitted, Denied, MayUse, Policies, Unusable, Verdict};
+pub use pod::{Malformed, Pod};
+pub use policy::{
+    AllowedHostPath, GroupRule, IdRange, PodSecurityPolicy, PortRange, RuntimeClasses, SeLinux,
+    SeLinuxRule, Spec, Strategy, UserRule,
+};
+pub use read::{Misread, parse};
+pub use update::only_owners_and_finalizers;
+
+/// The API groups and versions that the original served.
+pub const ORIGINAL: [&str; 2] = ["policy/v1beta1", "extensions/v1beta1"];
+/// The kind, in the original's groups and in ours.
+pub const KIND: &str = "PodSecurityPolicy";
+/// The resource's name, which RBAC rules hold.
+pub const RESOURCE: &str = "podsecuritypolicies";
+/// The verb that lets pods be made under a policy.
+pub const USE: &str = "use";
+/// The annotation of a pod that names the policy by which it was admitted.
+pub const ADMITTED_BY: &str = "kubernetes.io/psp";
+/// The audit annotation of the mutating pass.
+pub const AUDIT_ADMIT: &str = "podsecuritypolicy.policy.k8s.io/admit-policy";
+/// The audit annotation of the validating pass.
+pub const AUDIT_VALIDATE: &str = "podsecuritypolicy.policy.k8s.io/validate-policy";
