@@ -66,7 +66,20 @@ impl Bed {
             .collect())
     }
 
+    /// Everything that was asked since under an impersonated name.
+    pub(crate) fn asked_as_since(&self, mark: Mark, user: &str) -> anyhow::Result<Vec<Value>> {
+        let mut entries = self.all_since(mark)?;
+        entries.retain(|entry| text(entry, "/impersonatedUser/username") == user);
+        Ok(entries)
+    }
+
     fn entries_since(&self, mark: Mark, user: &str) -> anyhow::Result<Vec<Value>> {
+        let mut entries = self.all_since(mark)?;
+        entries.retain(|entry| text(entry, "/user/username") == user);
+        Ok(entries)
+    }
+
+    fn all_since(&self, mark: Mark) -> anyhow::Result<Vec<Value>> {
         let mut file = File::open(self.layout.audit_log())?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut log = String::new();
@@ -74,8 +87,6 @@ impl Bed {
         let entries = log
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(entries
-            .filter(|entry| text(entry, "/user/username") == user)
-            .collect())
+        Ok(entries.collect())
     }
 }

@@ -8,7 +8,9 @@ mod audit;
 mod bed;
 mod client;
 mod guest;
+mod issuer;
 mod kubectl;
+mod own_gateway;
 mod rights;
 mod trials;
 

@@ -72,7 +72,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "e2e",
         Kind::Dev,
-        &["attack", "controls", "model", "sandbox"],
+        &["attack", "controls", "model", "sandbox", "serve"],
     ),
     (
         "xtask",

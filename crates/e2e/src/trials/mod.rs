@@ -7,6 +7,8 @@ mod discovery;
 mod doors;
 mod fairness;
 mod faults;
+mod gateway_limits;
+mod gateway_people;
 mod grants;
 mod guests;
 mod ids;
@@ -52,6 +54,8 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         quota::TRIALS,
         strays::TRIALS,
         policies::TRIALS,
+        gateway_limits::TRIALS,
+        gateway_people::TRIALS,
     ];
     let mut all = attacks::trials(bed);
     all.extend(
