@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bulkhead_scope::{ApiRequest, Caller, Credential, Denial, Membership, Path, ScopedRequest};
+use bulkhead_scope::{
+    ApiRequest, Caller, Credential, Denial, Membership, Path, ScopedRequest, Spread,
+};
 use bulkhead_serve::{Body, BoxError};
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -191,6 +193,14 @@ impl Audit {
     /// What the API server has answered.
     pub(crate) fn upstream(&mut self, status: StatusCode) {
         self.line.upstream_status = Some(status.as_u16());
+    }
+
+    /// Each tenant's part goes on under its own user, so all of them stay.
+    pub(crate) fn spread(&mut self, spread: &Spread) {
+        let parts = spread.parts().iter();
+        let names: Vec<&str> = parts.map(|part| part.namespace().as_str()).collect();
+        self.line.namespace = names.join(",");
+        self.line.decision = "forwarded";
     }
 
     pub(crate) fn refused(&mut self, denial: &Denial) {

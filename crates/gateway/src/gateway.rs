@@ -1,5 +1,6 @@
 //! From a request to its response.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,7 +9,7 @@ use bulkhead_cluster::{Forwarder, NamespaceCache, NamespaceRecord, TenantCache};
 use bulkhead_model::{NamespaceName, TenantName};
 use bulkhead_scope::{
     ApiRequest, Caller, Claim, Credential, Denial, Membership, Outcome, Path, QueryValue,
-    ScopedRequest, Verb, parse, scope,
+    ScopedRequest, Spread, Verb, parse, scope,
 };
 use bulkhead_serve::{Body, BoxError, Peer, probe};
 use bytes::Bytes;
@@ -18,9 +19,10 @@ use crate::accept::negotiate;
 use crate::audit::{Audit, Books};
 use crate::authn::{self, Identity};
 use crate::limits::{Allowance, Allowances, Limiter, Sort, Whose};
+use crate::lists::{self, Seal, Sender, Stop};
 use crate::token::Tokens;
 use crate::upstream::{self, Envelope};
-use crate::{answer, body, headers, id, judge, stream};
+use crate::{answer, body, headers, id, judge, reviews, stream};
 
 /// How old what we know of tenants and namespaces may be. Older than this, nobody is let in by it.
 const STALE: Duration = Duration::from_secs(30);
@@ -32,6 +34,10 @@ const OPENING: Duration = Duration::from_secs(5);
 const RIGHTS: Duration = Duration::from_millis(25);
 /// How often an open stream is looked at though nothing has been heard.
 const LOOK: Duration = Duration::from_secs(10);
+/// How often a list begins anew because a namespace has come or gone meanwhile, and how long it
+/// waits for the news of that.
+const MOVES: u32 = 5;
+const MOVE: Duration = Duration::from_millis(300);
 
 pub(crate) struct Gateway {
     pub(crate) tenants: TenantCache,
@@ -46,6 +52,8 @@ pub(crate) struct Gateway {
     pub(crate) allowances: Allowances,
     pub(crate) tenant_limits: Limiter,
     pub(crate) person_limits: Limiter,
+    /// For the tokens by which lists over many namespaces go on.
+    pub(crate) seal: Arc<Seal>,
 }
 
 impl Gateway {
@@ -121,9 +129,34 @@ impl Gateway {
         drop(bytes);
         let caller = self.caller(&identity);
         audit.member(&caller);
+        let sender = Sender {
+            gateway: Arc::clone(self),
+            accept,
+            user_agent: headers::user_agent(&head.headers),
+            audit_id: audit.id.clone(),
+            client: peer.address.ip(),
+        };
         let scoped = match scope(asked, &caller, body)? {
             Outcome::Forward(scoped) => scoped,
             Outcome::Answer(value) => return Ok(answer::object(StatusCode::CREATED, &value)),
+            Outcome::Each { requests, spec } => {
+                let tenants: BTreeSet<&str> =
+                    requests.iter().map(|r| r.tenant().as_str()).collect();
+                for tenant in tenants {
+                    self.enter(audit, Whose::Tenant, tenant, *sort, &self.allowances.tenant)?;
+                }
+                return reviews::any(&sender, requests, spec).await;
+            }
+            Outcome::Spread(spread) => {
+                audit.spread(&spread);
+                for tenant in spread.tenants() {
+                    let allowance = &self.allowances.tenant;
+                    self.enter(audit, Whose::Tenant, tenant.as_str(), *sort, allowance)?;
+                }
+                let response = self.everywhere(*spread, &identity, &sender).await?;
+                audit.upstream(response.status());
+                return Ok(response);
+            }
         };
         audit.scoped(&scoped);
         let tenant = &self.allowances.tenant;
@@ -143,13 +176,7 @@ impl Gateway {
             .namespace()
             .and_then(|name| self.namespaces.get(name.as_str()));
         judge::early(&scoped, namespace.as_deref())?;
-        let user_agent = headers::user_agent(&head.headers);
-        let envelope = Envelope {
-            accept: &accept,
-            user_agent: &user_agent,
-            audit_id: &audit.id,
-            client: peer.address.ip(),
-        };
+        let envelope = sender.envelope();
         let response = self.forward(&scoped, &envelope).await?;
         self.opened(&scoped, &identity, &envelope, response.status())
             .await;
@@ -197,7 +224,32 @@ impl Gateway {
         }
     }
 
-    async fn forward(
+    /// Answers what is asked of all of a person's namespaces.
+    async fn everywhere(
+        &self,
+        mut spread: Spread,
+        identity: &Identity,
+        sender: &Sender,
+    ) -> Result<Response<Body>, Denial> {
+        let mut changes = self.namespaces.changes();
+        for _ in 0..MOVES {
+            match lists::answer(sender.clone(), spread.clone(), Arc::clone(&self.seal)).await {
+                Ok(response) => return Ok(response),
+                Err(Stop::Denied(denial)) => return Err(denial),
+                Err(Stop::Answered(response)) => return Ok(*response),
+                // One has come or gone, and we have not heard of it yet.
+                Err(Stop::Moved) => drop(tokio::time::timeout(MOVE, changes.next()).await),
+            }
+            let asked = spread.request().clone();
+            match scope(asked, &self.caller(identity), bulkhead_scope::Body::Empty)? {
+                Outcome::Spread(now) => spread = *now,
+                _ => break,
+            }
+        }
+        Err(Denial::unavailable("your namespaces are just changing", 1))
+    }
+
+    pub(crate) async fn forward(
         &self,
         scoped: &ScopedRequest,
         envelope: &Envelope<'_>,

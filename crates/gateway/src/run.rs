@@ -13,6 +13,7 @@ use bulkhead_serve::{Limits, Server, TlsFiles};
 use crate::audit::{Books, Log, Target as AuditTarget};
 use crate::gateway::Gateway;
 use crate::limits::{Allowances, Limiter, Whose};
+use crate::lists::Seal;
 use crate::metrics::Metrics;
 use crate::oidc::Issuers;
 use crate::token::Tokens;
@@ -70,6 +71,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let metrics = Arc::new(Metrics::new());
     let log = Log::open(&config.audit_log, AUDIT_QUEUE, &metrics)?;
     let books = Books { log, metrics };
+    // What all replicas share and nobody else has.
+    let secret = tokio::fs::read(&config.tls_key)
+        .await
+        .with_context(|| format!("cannot read `{}`", config.tls_key.display()))?;
     let reader = Cluster::connect(&config.reader_kubeconfig)
         .await
         .context("the reader")?;
@@ -88,6 +93,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         allowances: config.allowances,
         tenant_limits: Limiter::new(Whose::Tenant),
         person_limits: Limiter::new(Whose::Person),
+        seal: Arc::new(Seal::of(&secret)),
     });
     let server = Server::bind(bulkhead_serve::Config {
         listen: config.listen,

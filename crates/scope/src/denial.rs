@@ -108,6 +108,18 @@ impl Denial {
         Self::new(406, "NotAcceptable", message)
     }
 
+    /// 410: the state that is asked for is no longer known; clients list again from the start.
+    #[must_use]
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    /// 422: parameters that contradict each other.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(422, "Invalid", message)
+    }
+
     /// 413: the body is too large.
     #[must_use]
     pub fn too_large(message: impl Into<String>) -> Self {

@@ -16,6 +16,7 @@ mod review;
 mod scoped;
 mod selector;
 mod served;
+mod spread;
 
 pub use body::{Body, PatchType};
 pub use caller::{Caller, Claim, Membership};
@@ -25,6 +26,7 @@ pub use query::{Query, QueryValue};
 pub use request::{ApiRequest, Verb, parse};
 pub use scoped::{Credential, Outcome, ScopedRequest, scope};
 pub use selector::{FieldSelector, LabelSelector, Operator, Requirement, SelectorError};
+pub use spread::{At, Part, Spread};
 
 /// No watch lives longer than this many seconds: the API server never looks again at the rights
 /// of an open watch, so each must come back to be judged anew.

@@ -187,6 +187,21 @@ impl ApiRequest {
     pub(crate) fn query_mut(&mut self) -> &mut Query {
         &mut self.query
     }
+
+    /// A request of ours.
+    pub(crate) fn of(verb: Verb, path: Path) -> Self {
+        Self {
+            verb,
+            path,
+            query: Query::default(),
+        }
+    }
+
+    /// The same parameters for another verb and path.
+    pub(crate) fn narrow(&mut self, verb: Verb, path: Path) {
+        self.verb = verb;
+        self.path = path;
+    }
 }
 
 #[cfg(test)]

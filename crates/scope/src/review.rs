@@ -42,6 +42,8 @@ impl SelfReview {
 pub(crate) enum Review<'a> {
     /// From upstream, as this member.
     Upstream(&'a Membership),
+    /// From upstream, for each of the caller's namespaces: one yes is enough.
+    Each,
     /// From here.
     Answer(Value),
 }
@@ -127,7 +129,15 @@ fn access<'a>(
         _ => namespace,
     };
     if namespace.is_empty() {
-        return Ok(Review::Upstream(first));
+        // The gateway makes such a list of those of the namespaces in which it is allowed.
+        let over_all = matches!(verb.as_str(), "list" | "watch")
+            && subresource.is_empty()
+            && !matches!(resource.as_str(), "" | "*")
+            && !served::is_cluster_kind(&group, &resource);
+        return Ok(match over_all {
+            true => Review::Each,
+            false => Review::Upstream(first),
+        });
     }
     Ok(match caller.owner(&namespace) {
         Some(member) => Review::Upstream(member),

@@ -1,7 +1,5 @@
 //! The decision: what a caller may have of what is asked, sealed for the way upstream.
 
-use std::collections::BTreeSet;
-
 use bulkhead_model::{NamespaceName, SyntheticUser, TenantName, labels};
 use serde_json::Value;
 
@@ -13,8 +11,8 @@ use crate::path::{Path, Resource};
 use crate::query::QueryValue;
 use crate::request::{ApiRequest, Verb};
 use crate::review::{Review, SelfReview, review};
-use crate::selector::{LabelSelector, Operator, Requirement};
 use crate::served;
+use crate::spread::{Spread, own_namespaces};
 
 /// A request that may go upstream. Only [`scope`] makes one.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,9 +46,34 @@ pub enum Outcome {
     Forward(Box<ScopedRequest>),
     /// The gateway answers it (201) with this object.
     Answer(Value),
+    /// It is made of one request for each of the caller's namespaces.
+    Spread(Box<Spread>),
+    /// A review: each of these is asked, until one is allowed. The answer is for what was asked.
+    Each {
+        /// One review for each of the caller's namespaces.
+        requests: Vec<ScopedRequest>,
+        /// The `spec` of the review as it was asked.
+        spec: Value,
+    },
 }
 
 impl ScopedRequest {
+    pub(crate) fn sealed(
+        request: ApiRequest,
+        body: Body,
+        credential: Credential,
+        tenant: TenantName,
+        namespace: Option<NamespaceName>,
+    ) -> Self {
+        Self {
+            request,
+            body,
+            credential,
+            tenant,
+            namespace,
+        }
+    }
+
     /// The HTTP method.
     #[must_use]
     pub fn method(&self) -> &'static str {
@@ -245,15 +268,7 @@ fn namespaces(
 }
 
 fn namespace_list(mut request: ApiRequest, caller: &Caller, first: &Membership) -> Outcome {
-    let one_of = |key: &str, values: BTreeSet<String>| Requirement {
-        key: key.to_owned(),
-        operator: Operator::In(values),
-    };
-    let each = |value: fn(&Membership) -> String| caller.memberships.iter().map(value).collect();
-    let own = LabelSelector::new(vec![
-        one_of(labels::TENANT, each(|m| m.tenant.to_string())),
-        one_of(labels::TENANT_UID, each(|m| m.uid.to_string())),
-    ]);
+    let own = own_namespaces(caller);
     let theirs = match request.query_mut().take("labelSelector") {
         Some(QueryValue::Labels(selector)) => Some(selector),
         _ => None,
@@ -359,29 +374,76 @@ fn outside(
         body_fits(request.verb(), &body)?;
         return match review(kind, caller, first, &mut body)? {
             Review::Upstream(member) => sealed(request, body, caller, member, None),
+            Review::Each => each(&request, caller, &body),
             Review::Answer(answer) => Ok(Outcome::Answer(answer)),
         };
     }
-    let own: Vec<&str> = caller
-        .namespaces()
-        .into_iter()
-        .map(NamespaceName::as_str)
-        .collect();
-    let hint = if own.is_empty() {
-        "you have none yet".to_owned()
-    } else {
-        own.join(", ")
-    };
     Err(match (request.verb(), &resource.name) {
-        (verb @ (Verb::List | Verb::Watch), None) if served::is_namespaced(resource) => Denial::forbidden(format!(
-            "{} is forbidden: this gateway does not {verb} them over all namespaces: name one of yours with `-n` ({hint})",
-            resource.resource
-        ))
-        .about(&resource.group, &resource.resource, None),
+        (Verb::List | Verb::Watch, None) if !served::is_cluster_scoped(resource) => {
+            return everywhere(request, resource, caller, first, &body);
+        }
         (_, None) => Denial::no_such_resource(),
         (_, Some(name)) => Denial::not_found(&resource.group, &resource.resource, name),
     }
     .by(FOREIGN_NAMESPACE))
+}
+
+/// An access review for each of the caller's namespaces.
+fn each(request: &ApiRequest, caller: &Caller, body: &Body) -> Result<Outcome, Denial> {
+    let mut requests = Vec::new();
+    for member in &caller.memberships {
+        for namespace in &member.namespaces {
+            let mut body = body.clone();
+            if let Body::Object(review) = &mut body
+                && let Some(attributes) = review.pointer_mut("/spec/resourceAttributes")
+                && let Some(attributes) = attributes.as_object_mut()
+            {
+                attributes.insert("namespace".into(), namespace.as_str().into());
+            }
+            if let Outcome::Forward(request) = sealed(request.clone(), body, caller, member, None)?
+            {
+                requests.push(*request);
+            }
+        }
+    }
+    let spec = body.value().and_then(|review| review.get("spec"));
+    let spec = spec.cloned().unwrap_or_default();
+    Ok(Outcome::Each { requests, spec })
+}
+
+/// A list or a watch over all namespaces, of which the caller's are meant.
+fn everywhere(
+    request: ApiRequest,
+    resource: &Resource,
+    caller: &Caller,
+    first: &Membership,
+    body: &Body,
+) -> Result<Outcome, Denial> {
+    body_fits(request.verb(), body)?;
+    let spread = Spread::new(request, resource, caller, first);
+    if spread.parts().is_empty() {
+        return Err(Denial::forbidden(format!(
+            "{} is forbidden: you have no namespace yet in which there could be any",
+            resource.resource
+        ))
+        .about(&resource.group, &resource.resource, None)
+        .by(FOREIGN_NAMESPACE));
+    }
+    if spread.request().verb() == Verb::Watch {
+        let own: Vec<&str> = spread
+            .parts()
+            .iter()
+            .map(|part| part.namespace().as_str())
+            .collect();
+        return Err(Denial::forbidden(format!(
+            "{} is forbidden: this gateway does not watch them over all namespaces: name one of yours with `-n` ({})",
+            resource.resource,
+            own.join(", ")
+        ))
+        .about(&resource.group, &resource.resource, None)
+        .by(FOREIGN_NAMESPACE));
+    }
+    Ok(Outcome::Spread(Box::new(spread)))
 }
 
 fn is_delete(verb: Verb) -> bool {

@@ -20,55 +20,56 @@ const SUBRESOURCES: [(&str, &[Verb]); 6] = [
 /// Subresources that Kubernetes has and that this gateway does not carry.
 pub(crate) const NOT_CARRIED: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
-/// Namespaced kinds of Kubernetes itself. A list over all namespaces of one of these is told
-/// apart from a cluster-scoped kind, which does not exist for a tenant.
-const NAMESPACED: [(&str, &str); 41] = [
-    ("", "configmaps"),
-    ("", "endpoints"),
-    ("", "events"),
-    ("", "limitranges"),
-    ("", "persistentvolumeclaims"),
-    ("", "pods"),
-    ("", "podtemplates"),
-    ("", "replicationcontrollers"),
-    ("", "resourcequotas"),
-    ("", "secrets"),
-    ("", "serviceaccounts"),
-    ("", "services"),
-    ("apps", "controllerrevisions"),
-    ("apps", "daemonsets"),
-    ("apps", "deployments"),
-    ("apps", "replicasets"),
-    ("apps", "statefulsets"),
-    ("autoscaling", "horizontalpodautoscalers"),
-    ("batch", "cronjobs"),
-    ("batch", "jobs"),
-    ("coordination.k8s.io", "leasecandidates"),
-    ("coordination.k8s.io", "leases"),
-    ("discovery.k8s.io", "endpointslices"),
-    ("events.k8s.io", "events"),
-    ("gateway.networking.k8s.io", "backendtlspolicies"),
-    ("gateway.networking.k8s.io", "gateways"),
-    ("gateway.networking.k8s.io", "grpcroutes"),
-    ("gateway.networking.k8s.io", "httproutes"),
-    ("gateway.networking.k8s.io", "listenersets"),
-    ("gateway.networking.k8s.io", "referencegrants"),
-    ("gateway.networking.k8s.io", "tcproutes"),
-    ("gateway.networking.k8s.io", "tlsroutes"),
-    ("gateway.networking.k8s.io", "udproutes"),
-    ("networking.k8s.io", "ingresses"),
-    ("networking.k8s.io", "networkpolicies"),
-    ("policy", "poddisruptionbudgets"),
-    ("rbac.authorization.k8s.io", "rolebindings"),
-    ("rbac.authorization.k8s.io", "roles"),
-    ("resource.k8s.io", "resourceclaims"),
-    ("resource.k8s.io", "resourceclaimtemplates"),
-    ("storage.k8s.io", "csistoragecapacities"),
+/// Cluster-scoped kinds of Kubernetes itself and of Bulkhead, which do not exist for a tenant. An
+/// empty name stands for all of a group. What is not here is asked for in the caller's namespaces,
+/// one by one, and does not exist there if it is cluster-scoped.
+const CLUSTER_SCOPED: [(&str, &str); 34] = [
+    ("", "componentstatuses"),
+    ("", "namespaces"),
+    ("", "nodes"),
+    ("", "persistentvolumes"),
+    ("admissionregistration.k8s.io", ""),
+    ("apiextensions.k8s.io", ""),
+    ("apiregistration.k8s.io", ""),
+    ("authentication.k8s.io", ""),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
+    ("bulkhead.dev", ""),
+    ("certificates.k8s.io", "certificatesigningrequests"),
+    ("certificates.k8s.io", "clustertrustbundles"),
+    ("flowcontrol.apiserver.k8s.io", ""),
+    ("gateway.networking.k8s.io", "gatewayclasses"),
+    ("internal.apiserver.k8s.io", ""),
+    ("metrics.k8s.io", "nodes"),
+    ("networking.k8s.io", "ingressclasses"),
+    ("networking.k8s.io", "ipaddresses"),
+    ("networking.k8s.io", "servicecidrs"),
+    ("node.k8s.io", ""),
+    ("policy.networking.k8s.io", ""),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("rbac.authorization.k8s.io", "clusterroles"),
+    ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "devicetaintrules"),
+    ("resource.k8s.io", "resourceslices"),
+    ("scheduling.k8s.io", "priorityclasses"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storage.k8s.io", "volumeattributesclasses"),
 ];
 
-/// Whether a kind is known to live in namespaces.
-pub(crate) fn is_namespaced(resource: &Resource) -> bool {
-    NAMESPACED.contains(&(resource.group.as_str(), resource.resource.as_str()))
+/// Whether a kind is known to live in no namespace.
+pub(crate) fn is_cluster_scoped(resource: &Resource) -> bool {
+    is_cluster_kind(&resource.group, &resource.resource)
+}
+
+/// The same for a group and a plural name.
+pub(crate) fn is_cluster_kind(group: &str, resource: &str) -> bool {
+    CLUSTER_SCOPED
+        .iter()
+        .any(|(known, name)| *known == group && (name.is_empty() || *name == resource))
 }
 
 /// Refuses the subresources and virtual kinds that are not open to tenants.

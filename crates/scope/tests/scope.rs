@@ -77,6 +77,26 @@ fn told(outcome: &Result<Outcome, Denial>) -> String {
             format!("{user} {} {}", request.method(), request.target())
         }
         Ok(Outcome::Answer(answer)) => format!("answer {}", answer["status"]),
+        Ok(Outcome::Each { requests, spec }) => {
+            let asked: Vec<String> = requests
+                .iter()
+                .map(|request| {
+                    let body = request.body().value().unwrap();
+                    body.pointer("/spec/resourceAttributes/namespace")
+                        .unwrap()
+                        .to_string()
+                })
+                .collect();
+            format!("each of {} for {spec}", asked.join(", "))
+        }
+        Ok(Outcome::Spread(spread)) => {
+            let parts: Vec<&str> = spread
+                .parts()
+                .iter()
+                .map(|p| p.namespace().as_str())
+                .collect();
+            format!("{} over {}", spread.request().target(), parts.join(", "))
+        }
         Err(denial) => {
             format!(
                 "{} [{}] {}",
@@ -123,7 +143,8 @@ fn reads_stay_inside() {
         ("/api/v1/namespaces/kube-system/secrets/x", "404 [foreign-namespace] namespaces \"kube-system\" not found"),
         ("/api/v1/namespaces/globex-app", "404 [foreign-namespace] namespaces \"globex-app\" not found"),
         ("/api/v1/namespaces/globex-app/pods/x/exec?command=sh", "404 [foreign-namespace] namespaces \"globex-app\" not found"),
-        ("/api/v1/pods", "403 [foreign-namespace] pods is forbidden: this gateway does not list them over all namespaces: name one of yours with `-n` (acme-app, acme-dev)"),
+        ("/api/v1/pods", "/api/v1/pods over acme-app, acme-dev"),
+        ("/apis/example.com/v1/things?limit=5", "/apis/example.com/v1/things?limit=5 over acme-app, acme-dev"),
         ("/apis/apps/v1/deployments?watch=true", "403 [foreign-namespace] deployments is forbidden: this gateway does not watch them over all namespaces: name one of yours with `-n` (acme-app, acme-dev)"),
         ("/api/v1/nodes", nowhere),
         ("/api/v1/nodes/n", "404 [foreign-namespace] nodes \"n\" not found"),
@@ -363,7 +384,11 @@ fn access_reviews_are_true_through_the_gateway() {
     let target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     for (attributes, expected) in [
         (json!({"verb": "list", "resource": "pods", "namespace": "beta-app"}), format!("beta:admin POST {target}")),
-        (json!({"verb": "list", "resource": "pods"}), format!("acme:admin POST {target}")),
+        (json!({"verb": "list", "resource": "pods"}), "each of \"acme-app\", \"beta-app\" for {\"resourceAttributes\":{\"resource\":\"pods\",\"verb\":\"list\"}}".into()),
+        (json!({"verb": "create", "resource": "pods"}), format!("acme:admin POST {target}")),
+        (json!({"verb": "list", "resource": "nodes"}), format!("acme:admin POST {target}")),
+        (json!({"verb": "*", "resource": "*"}), format!("acme:admin POST {target}")),
+        (json!({"verb": "list", "resource": "*"}), format!("acme:admin POST {target}")),
         (json!({"verb": "list", "resource": "pods", "namespace": "globex-app"}), "answer {\"allowed\":false,\"reason\":\"namespaces \\\"globex-app\\\" not found\"}".into()),
         (json!({"verb": "list", "resource": "namespaces"}), "answer {\"allowed\":true,\"reason\":\"the list holds your own namespaces\"}".into()),
         (json!({"verb": "get", "resource": "namespaces", "name": "beta-app"}), format!("beta:admin POST {target}")),

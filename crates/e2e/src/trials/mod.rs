@@ -15,6 +15,7 @@ mod ids;
 mod leaders;
 mod ledger;
 mod life;
+mod lists;
 mod networks;
 mod nodes;
 mod outages;
@@ -51,6 +52,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         ids::TRIALS,
         doors::TRIALS,
         ledger::TRIALS,
+        lists::TRIALS,
         quota::TRIALS,
         strays::TRIALS,
         policies::TRIALS,

@@ -65,6 +65,7 @@ async fn gateway() -> Arc<Gateway> {
         allowances: Allowances::default(),
         tenant_limits: Limiter::new(Whose::Tenant),
         person_limits: Limiter::new(Whose::Person),
+        seal: Arc::new(Seal::of(b"secret")),
     };
     gateway.open().await;
     Arc::new(gateway)
