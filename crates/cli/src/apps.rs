@@ -63,6 +63,9 @@ pub(crate) struct Gateway {
     /// `AuthenticationConfiguration`. What of it is not done here (CEL expressions) is refused.
     #[arg(long, value_name = "FILE")]
     authentication_config: Option<PathBuf>,
+    /// Take IAM tokens of EKS (`aws eks get-token`), which the API server then has reviewed.
+    #[arg(long)]
+    aws_iam_tokens: bool,
     #[command(flatten)]
     limits: GatewayLimits,
     /// Where the audit log goes, a line of JSON for each request: a file, or `-` for the standard output.
@@ -208,6 +211,7 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         client_ca,
         audience,
         authentication_config,
+        aws_iam_tokens,
         limits,
         audit_log,
         health,
@@ -228,6 +232,7 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         listen,
         audience,
         authentication_config,
+        aws_iam_tokens,
         allowances: limits.allowances(),
         audit_log: match audit_log.as_os_str().as_encoded_bytes() {
             b"-" => AuditTarget::Stdout,

@@ -1,4 +1,4 @@
-//! Having ServiceAccount tokens reviewed.
+//! Having tokens reviewed.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -29,10 +29,34 @@ impl Cluster {
         token: &str,
         audience: &str,
     ) -> Result<Option<TokenUser>, ClusterError> {
+        self.review(
+            json!({"token": token, "audiences": [audience]}),
+            Some(audience),
+        )
+        .await
+    }
+
+    /// The same of a token whose authenticator knows no audiences: one for the API server itself.
+    /// Whoever asks has made sure by the token's form that it is no ServiceAccount's.
+    ///
+    /// # Errors
+    /// As [`Self::review_token`].
+    pub async fn review_token_without_audience(
+        &self,
+        token: &str,
+    ) -> Result<Option<TokenUser>, ClusterError> {
+        self.review(json!({"token": token}), None).await
+    }
+
+    async fn review(
+        &self,
+        spec: Value,
+        audience: Option<&str>,
+    ) -> Result<Option<TokenUser>, ClusterError> {
         let review = json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
-            "spec": {"token": token, "audiences": [audience]},
+            "spec": spec,
         });
         let path = "/apis/authentication.k8s.io/v1/tokenreviews";
         call(&self.client, Method::POST, path, Payload::Json(&review))
@@ -44,7 +68,7 @@ impl Cluster {
 
 /// A token counts if it is authenticated, without an error, and for our audience. An
 /// authenticator that knows no audiences leaves them out: its tokens are for the API server.
-fn verdict(answer: &Value, audience: &str) -> Result<Option<TokenUser>, Failure> {
+fn verdict(answer: &Value, audience: Option<&str>) -> Result<Option<TokenUser>, Failure> {
     let status = answer.get("status").ok_or_else(|| Failure::Answer {
         problem: "`status` is missing".to_owned(),
     })?;
@@ -64,9 +88,10 @@ fn verdict(answer: &Value, audience: &str) -> Result<Option<TokenUser>, Failure>
             .map(str::to_owned)
             .collect()
     };
-    let ours = strings(status.get("audiences"))
-        .iter()
-        .any(|other| other == audience);
+    let ours = audience.is_none_or(|audience| {
+        let audiences = strings(status.get("audiences"));
+        audiences.iter().any(|other| other == audience)
+    });
     if !(authenticated && clean && ours) {
         return Ok(None);
     }
@@ -98,7 +123,7 @@ mod tests {
             uid: "u".to_owned(),
             groups: vec!["g".to_owned()],
         };
-        let judge = |status: &Value| verdict(&json!({"status": status}), "ours").unwrap();
+        let judge = |status: &Value| verdict(&json!({"status": status}), Some("ours")).unwrap();
         assert_eq!(judge(&good), Some(expected));
         for (field, value) in [
             ("authenticated", json!(false)),
@@ -114,6 +139,12 @@ mod tests {
             bad[field] = value.clone();
             assert_eq!(judge(&bad), None, "{field}: {value}");
         }
-        assert!(verdict(&json!({}), "ours").is_err());
+        assert!(verdict(&json!({}), Some("ours")).is_err());
+        let mut none = good.clone();
+        none["audiences"] = Value::Null;
+        let judge = |status: &Value| verdict(&json!({"status": status}), None).unwrap();
+        assert!(judge(&none).is_some());
+        none["authenticated"] = json!(false);
+        assert_eq!(judge(&none), None);
     }
 }

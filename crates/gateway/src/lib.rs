@@ -11,6 +11,7 @@ mod authn;
 mod body;
 mod gateway;
 mod headers;
+pub mod iam;
 mod id;
 mod judge;
 mod limits;

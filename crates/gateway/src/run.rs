@@ -16,7 +16,7 @@ use crate::limits::{Allowances, Limiter, Whose};
 use crate::lists::Seal;
 use crate::metrics::Metrics;
 use crate::oidc::Issuers;
-use crate::token::Tokens;
+use crate::token::{Accepted, Tokens};
 
 /// What a gateway is made of.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Config {
     pub audience: String,
     /// The issuers whose tokens name people: a file with Kubernetes' `AuthenticationConfiguration`.
     pub authentication_config: Option<PathBuf>,
+    /// Whether IAM tokens of EKS are taken.
+    pub aws_iam_tokens: bool,
     /// What each tenant and each person may take.
     pub allowances: Allowances,
     /// Where the audit log goes.
@@ -87,7 +89,14 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         forwarder: Forwarder::connect(&config.forwarder_kubeconfig)
             .await
             .context("the forwarder")?,
-        tokens: Tokens::new(reader, config.audience, issuers),
+        tokens: Tokens::new(
+            reader,
+            Accepted {
+                audience: config.audience,
+                issuers,
+                iam: config.aws_iam_tokens,
+            },
+        ),
         listed: AtomicBool::new(false),
         books: books.clone(),
         allowances: config.allowances,
@@ -109,7 +118,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let opening = {
         let gateway = Arc::clone(&gateway);
         async move {
-            tokio::join!(gateway.open(), gateway.tokens.issuers.follow());
+            tokio::join!(gateway.open(), gateway.tokens.accepted.issuers.follow());
         }
     };
     let health = health(config.health, Arc::clone(&gateway));

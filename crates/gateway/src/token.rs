@@ -1,41 +1,51 @@
-//! Tokens. Those of issuers that the operator names are verified here; the others are
-//! ServiceAccounts', reviewed by the API server and remembered for a moment.
+//! Tokens. Those of issuers that the operator names are verified here; ServiceAccounts' and IAM's
+//! are reviewed by the API server and remembered for a moment.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use bulkhead_cluster::Cluster;
+use bulkhead_cluster::{Cluster, TokenUser};
 use bulkhead_model::ServiceAccountRef;
 use bulkhead_scope::Denial;
 use tokio::sync::Semaphore;
 
-use crate::authn::{Identity, Who};
+use crate::authn::{Identity, Who, check_name};
+use crate::iam;
 use crate::oidc::{self, Issuers};
 
 /// How long a token that was found good stays so: a deleted ServiceAccount works no longer
 /// than this.
 const REMEMBERED: Duration = Duration::from_secs(10);
+/// The same for IAM tokens, each review of which is a call to STS.
+const IAM_REMEMBERED: Duration = Duration::from_secs(60);
 /// Tokens remembered at a time.
 const MOST: usize = 10_000;
 /// Reviews under way at a time: whoever sends bad tokens must not load the API server.
 const REVIEWS: usize = 32;
 
+/// Which tokens are taken.
+pub(crate) struct Accepted {
+    /// The audience of ServiceAccounts' tokens.
+    pub(crate) audience: String,
+    pub(crate) issuers: Issuers,
+    /// Whether IAM tokens of EKS are.
+    pub(crate) iam: bool,
+}
+
 pub(crate) struct Tokens {
     reader: Cluster,
-    audience: String,
-    pub(crate) issuers: Issuers,
+    pub(crate) accepted: Accepted,
     known: Known,
     reviews: Semaphore,
 }
 
 impl Tokens {
-    pub(crate) fn new(reader: Cluster, audience: String, issuers: Issuers) -> Self {
+    pub(crate) fn new(reader: Cluster, accepted: Accepted) -> Self {
         Self {
             reader,
-            audience,
-            issuers,
+            accepted,
             known: Known::default(),
             reviews: Semaphore::new(REVIEWS),
         }
@@ -43,20 +53,57 @@ impl Tokens {
 
     /// Whom a token stands for.
     pub(crate) async fn identify(&self, token: &str) -> Result<Identity, Denial> {
+        if token.starts_with(iam::PREFIX) {
+            return self.by_iam(token, SystemTime::now()).await;
+        }
         // A token that names an issuer of ours is its or nobody's: no second opinion is asked for.
-        if let Some(identity) = self.issuers.identify(token).await {
+        if let Some(identity) = self.accepted.issuers.identify(token).await {
             return identity;
         }
-        let account = self.reviewed(token).await?;
-        Ok(Identity {
-            who: Who::ServiceAccount(account),
-            ends: oidc::ends(token),
+        self.reviewed(token, REMEMBERED, |user| {
+            let account = ServiceAccountRef::from_username(&user?.username)?;
+            Some(Identity {
+                who: Who::ServiceAccount(account),
+                ends: oidc::ends(token),
+            })
+        })
+        .await?
+        .ok_or_else(|| {
+            Denial::unauthorized(format!(
+                "the token is refused: expected a valid ServiceAccount token for the audience `{}`",
+                self.accepted.audience
+            ))
         })
     }
 
-    async fn reviewed(&self, token: &str) -> Result<ServiceAccountRef, Denial> {
-        if let Some(account) = self.known.get(token, Instant::now()) {
-            return Ok(account);
+    async fn by_iam(&self, token: &str, now: SystemTime) -> Result<Identity, Denial> {
+        let refused = |why: &str| Denial::unauthorized(format!("the IAM token is refused: {why}"));
+        if !self.accepted.iam {
+            return Err(refused("this gateway takes none"));
+        }
+        let form = iam::read(token, now).map_err(|error| refused(&error.to_string()))?;
+        let left = form.ends.duration_since(now).unwrap_or_default();
+        let mut why = None;
+        let identity = self
+            .reviewed(token, IAM_REMEMBERED.min(left), |user| {
+                let who = iam_person(user?).map_err(|error| why = Some(error)).ok()?;
+                let ends = Some(form.ends);
+                Some(Identity { who, ends })
+            })
+            .await?;
+        let unknown = "AWS or the cluster does not know it";
+        identity.ok_or_else(|| refused(why.as_deref().unwrap_or(unknown)))
+    }
+
+    /// What a review makes of a token; a good outcome is remembered.
+    async fn reviewed(
+        &self,
+        token: &str,
+        remembered: Duration,
+        read: impl FnOnce(Option<TokenUser>) -> Option<Identity>,
+    ) -> Result<Option<Identity>, Denial> {
+        if let Some(identity) = self.known.get(token, Instant::now()) {
+            return Ok(Some(identity));
         }
         let busy = || Denial::unavailable("the token cannot be checked now", 1);
         let permit = tokio::time::timeout(Duration::from_secs(5), self.reviews.acquire()).await;
@@ -64,22 +111,41 @@ impl Tokens {
             return Err(busy());
         };
         let before = Instant::now();
-        let review = self.reader.review_token(token, &self.audience).await;
+        let review = match token.starts_with(iam::PREFIX) {
+            true => self.reader.review_token_without_audience(token).await,
+            false => {
+                self.reader
+                    .review_token(token, &self.accepted.audience)
+                    .await
+            }
+        };
         let user = review.map_err(|error| {
             tracing::warn!(error = %error.chain(), "cannot have a token reviewed");
             busy()
         })?;
-        let refused = || {
-            Denial::unauthorized(format!(
-                "the token is refused: expected a valid ServiceAccount token for the audience `{}`",
-                self.audience
-            ))
-        };
-        let user = user.ok_or_else(refused)?;
-        let account = ServiceAccountRef::from_username(&user.username).ok_or_else(refused)?;
-        self.known.remember(token, account.clone(), before);
-        Ok(account)
+        let identity = read(user);
+        if let Some(identity) = &identity {
+            self.known
+                .remember(token, identity.clone(), before, before + remembered);
+        }
+        Ok(identity)
     }
+}
+
+/// Who the cluster's access entries make of an IAM principal. Unlike our other credentials, an IAM
+/// token is good at the API server, too; who means something there is nobody here.
+fn iam_person(user: TokenUser) -> Result<Who, String> {
+    check_name(&user.username).map_err(|why| format!("the user's name {why}"))?;
+    let mut groups = user.groups;
+    // The API server adds it to everybody.
+    groups.retain(|group| group != "system:authenticated");
+    for group in &groups {
+        check_name(group).map_err(|why| format!("a group's name {why}"))?;
+    }
+    Ok(Who::User {
+        name: user.username,
+        groups,
+    })
 }
 
 /// Tokens found good, by keyed hashes: the memory of this process holds no token longer than
@@ -87,7 +153,7 @@ impl Tokens {
 #[derive(Default)]
 struct Known {
     keys: [RandomState; 2],
-    accounts: Mutex<HashMap<[u64; 2], (ServiceAccountRef, Instant)>>,
+    identities: Mutex<HashMap<[u64; 2], (Identity, Instant)>>,
 }
 
 impl Known {
@@ -95,42 +161,29 @@ impl Known {
         self.keys.each_ref().map(|key| key.hash_one(token))
     }
 
-    fn get(&self, token: &str, now: Instant) -> Option<ServiceAccountRef> {
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (account, since) = accounts.get(&self.hash(token))?;
-        (now.saturating_duration_since(*since) < REMEMBERED).then(|| account.clone())
+    fn get(&self, token: &str, now: Instant) -> Option<Identity> {
+        let identities = self
+            .identities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (identity, until) = identities.get(&self.hash(token))?;
+        (now < *until).then(|| identity.clone())
     }
 
-    fn remember(&self, token: &str, account: ServiceAccountRef, now: Instant) {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if accounts.len() >= MOST {
-            accounts.retain(|_, (_, since)| now.saturating_duration_since(*since) < REMEMBERED);
+    fn remember(&self, token: &str, identity: Identity, now: Instant, until: Instant) {
+        let mut identities = self
+            .identities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if identities.len() >= MOST {
+            identities.retain(|_, (_, until)| now < *until);
         }
         // Full of fresh ones: those without a place are reviewed each time.
-        if accounts.len() < MOST {
-            accounts.insert(self.hash(token), (account, now));
+        if identities.len() < MOST {
+            identities.insert(self.hash(token), (identity, until));
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_known_for_a_moment_and_no_other_token_is() {
-        let known = Known::default();
-        let account = ServiceAccountRef::parse("acme-ci/deployer").unwrap();
-        let now = Instant::now();
-        known.remember("a.b.c", account.clone(), now);
-        assert_eq!(known.get("a.b.c", now), Some(account.clone()));
-        assert_eq!(known.get("a.b.d", now), None);
-        assert_eq!(known.get("a.b.c", now + REMEMBERED), None);
-        for n in 0..MOST {
-            known.remember(&n.to_string(), account.clone(), now);
-        }
-        assert_eq!(known.get(&(MOST - 1).to_string(), now), None, "full");
-        known.remember("later", account.clone(), now + REMEMBERED);
-        assert_eq!(known.get("later", now + REMEMBERED), Some(account));
-    }
-}
+mod tests;

@@ -46,6 +46,8 @@ pub(super) fn gateway(plane: &ControlPlane<'_>) -> Launch {
     );
     pair(&mut args, "--client-ca", client_ca.display());
     pair(&mut args, "--audience", labels::AUDIENCE);
+    // None can be good here, and attackers try.
+    args.push("--aws-iam-tokens".to_owned());
     // The attacks come as fast as they can, and must not fail for that.
     for whose in ["tenant", "person"] {
         pair(&mut args, &format!("--{whose}-requests-per-second"), 5000);

@@ -57,8 +57,11 @@ async fn gateway() -> Arc<Gateway> {
         forwarder: Forwarder::connect(&path).await.unwrap(),
         tokens: Tokens::new(
             Cluster::connect(&path).await.unwrap(),
-            "ours".into(),
-            crate::oidc::Issuers::none(),
+            crate::token::Accepted {
+                audience: "ours".into(),
+                issuers: crate::oidc::Issuers::none(),
+                iam: false,
+            },
         ),
         listed: AtomicBool::new(false),
         books: crate::audit::Books::nowhere(),
