@@ -16,8 +16,8 @@ use crate::index::{Index, field};
 use crate::issues::{of_finding, of_own, of_problem, place};
 use crate::objects::{carrier, hidden_pod, name, request};
 use crate::rules::{
-    ALLOW_MALFORMED, ALLOW_OF_NOTHING, ALLOW_WITHOUT_REASON, MALFORMED, Own, UNKNOWN_WORKLOAD,
-    UNREADABLE, is_rule,
+    ALLOW_MALFORMED, ALLOW_OF_NOTHING, ALLOW_WITHOUT_REASON, MALFORMED, Own, POD_SECURITY_POLICY,
+    UNKNOWN_WORKLOAD, UNREADABLE, is_rule,
 };
 use crate::settings::{Settings, Source, with_uid};
 
@@ -160,7 +160,10 @@ impl File<'_> {
             return self.stranger(node, &object);
         };
         match judged {
-            Ok(inspection) => self.inspected(&inspection, node, &object),
+            Ok(inspection) => {
+                self.inspected(&inspection, node, &object);
+                self.policies((api_version, kind, node), &object);
+            }
             // No API server takes it, so nothing comes of it by itself.
             Err(Unjudged::Malformed { missing: true, .. }) => {
                 self.report.objects -= 1;
@@ -202,6 +205,21 @@ impl File<'_> {
         }
         for finding in &inspection.unchecked {
             self.finding(finding, Level::NotChecked, false, Some(object), node);
+        }
+    }
+
+    fn policies(&mut self, (api_version, kind, node): (&str, &str, &Node), object: &ObjectName) {
+        let Some(carrier) = carrier(api_version, kind) else {
+            return;
+        };
+        let own = POD_SECURITY_POLICY;
+        for (path, detail) in self.settings.policies.pods(carrier, node) {
+            let span = node.locate(&path).span;
+            if self.settings.counts(own.name) && !allowed(self.allows, own.name, span.start) {
+                let text = (path.to_string(), detail);
+                let issue = of_own(own, Level::Finding, Some(object), text, span, self.lines);
+                self.report.issues.push(issue);
+            }
         }
     }
 

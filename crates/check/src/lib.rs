@@ -14,11 +14,13 @@ mod fix;
 mod index;
 mod issues;
 mod objects;
+mod policies;
 mod rules;
 mod settings;
 
 pub use check::{check, unreadable};
 pub use fix::fix;
 pub use index::Index;
+pub use policies::{Policies, PolicyError};
 pub use rules::{is_rule, rules};
 pub use settings::{Settings, SettingsError, Source};

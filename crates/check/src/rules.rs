@@ -48,13 +48,20 @@ pub(crate) const ALLOW_OF_NOTHING: Own = Own {
     mend: "remove it",
 };
 
-const OWN: [Own; 6] = [
+pub(crate) const POD_SECURITY_POLICY: Own = Own {
+    name: "pod-security-policy",
+    why: "no PodSecurityPolicy of those that were named admits the pod",
+    mend: "make the pod fit one of the policies, or write a policy that it fits",
+};
+
+const OWN: [Own; 7] = [
     UNREADABLE,
     MALFORMED,
     UNKNOWN_WORKLOAD,
     ALLOW_MALFORMED,
     ALLOW_WITHOUT_REASON,
     ALLOW_OF_NOTHING,
+    POD_SECURITY_POLICY,
 ];
 
 pub(crate) fn mend_of(kind: ProblemKind) -> &'static str {

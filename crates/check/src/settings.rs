@@ -5,6 +5,7 @@ use bulkhead_manifests::{Parsed, parse};
 use bulkhead_model::{Profile, TenantRules};
 use serde_json::{Value, json};
 
+use crate::policies::Policies;
 use crate::rules::is_rule;
 
 /// A file.
@@ -31,6 +32,8 @@ pub struct Settings {
     ignore: Vec<String>,
     /// Whether what admission would set by itself is no finding.
     pub as_admitted: bool,
+    /// What pods must fit besides the controls.
+    pub policies: Policies,
 }
 
 /// Why settings cannot be used.
@@ -79,6 +82,7 @@ impl Settings {
             select: Vec::new(),
             ignore: Vec::new(),
             as_admitted: false,
+            policies: Policies::default(),
         })
     }
 
@@ -105,6 +109,7 @@ impl Settings {
             select: Vec::new(),
             ignore: Vec::new(),
             as_admitted: false,
+            policies: Policies::default(),
         })
     }
 

@@ -5,6 +5,7 @@ mod apps;
 mod attack;
 mod check;
 mod explain;
+mod psp;
 mod reference;
 mod rules;
 mod sandbox;
@@ -44,6 +45,9 @@ enum Command {
     Attack(attack::Arguments),
     /// Judge files: manifests, what Helm and Kustomize make, Dockerfiles.
     Check(check::Arguments),
+    /// PodSecurityPolicies, brought to where they still count.
+    #[command(subcommand)]
+    Psp(psp::Command),
     /// List every rule that `check` knows.
     Rules(rules::Arguments),
     /// Say what a control stops, and how to mend what it refuses.
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
             sandbox::runtime().and_then(|runtime| runtime.block_on(attack::run(&arguments)))
         }
         Command::Check(arguments) => Ok(check::run(arguments)),
+        Command::Psp(command) => psp::run(&command),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bulkhead_model::FieldPath;
+
 use crate::quote::Quoted;
 
 /// What is wrong with a field. It prints as the API server prints it.
@@ -71,5 +73,34 @@ impl FieldError {
             .collect();
         let detail = format!("supported values: {}", names.join(", "));
         Self::new(field, "Unsupported value", Some(&Quoted(value)), &detail)
+    }
+
+    /// The place that is meant, as a path of the pod. The original's paths begin with `pod` in
+    /// places, and look for the host's namespaces in the security context.
+    #[must_use]
+    pub fn place(&self) -> FieldPath {
+        let field = self.field.strip_prefix("pod.").unwrap_or(&self.field);
+        let host = field.strip_prefix("spec.securityContext.host");
+        let field = host.map_or_else(|| field.to_owned(), |rest| format!("spec.host{rest}"));
+        let mut path = FieldPath::default();
+        let mut rest = field.as_str();
+        while !rest.is_empty() {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (key, more) = rest.split_at(end);
+            if !key.is_empty() {
+                path = path.key(key);
+            }
+            rest = match more.strip_prefix('[').and_then(|more| more.split_once(']')) {
+                Some((inner, more)) => {
+                    path = match inner.parse() {
+                        Ok(index) => path.index(index),
+                        Err(_) => path.key(inner),
+                    };
+                    more
+                }
+                None => more.get(1..).unwrap_or_default(),
+            };
+        }
+        path
     }
 }

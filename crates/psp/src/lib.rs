@@ -12,6 +12,7 @@ mod checks;
 mod complaints;
 mod draft;
 mod field;
+mod import;
 mod plugin;
 mod pod;
 mod policy;
@@ -25,6 +26,7 @@ mod volumes;
 pub use change::{Change, apply};
 pub use complaints::complaints;
 pub use field::FieldError;
+pub use import::{ImportError, Imported, import, import_role};
 pub use plugin::{Admitted, Denied, MayUse, Policies, Unusable, Verdict};
 pub use pod::{Malformed, Pod};
 pub use policy::{
@@ -36,6 +38,10 @@ pub use update::only_owners_and_finalizers;
 
 /// The API groups and versions that the original served.
 pub const ORIGINAL: [&str; 2] = ["policy/v1beta1", "extensions/v1beta1"];
+/// The API group of our kind, which Kubernetes still has a place for.
+pub const GROUP: &str = bulkhead_model::labels::GROUP;
+/// `apiVersion` of our kind.
+pub const API_VERSION: &str = "bulkhead.dev/v1alpha1";
 /// The kind, in the original's groups and in ours.
 pub const KIND: &str = "PodSecurityPolicy";
 /// The resource's name, which RBAC rules hold.
@@ -48,3 +54,9 @@ pub const ADMITTED_BY: &str = "kubernetes.io/psp";
 pub const AUDIT_ADMIT: &str = "podsecuritypolicy.policy.k8s.io/admit-policy";
 /// The audit annotation of the validating pass.
 pub const AUDIT_VALIDATE: &str = "podsecuritypolicy.policy.k8s.io/validate-policy";
+
+/// Whether policies of this `apiVersion` are what is read here.
+#[must_use]
+pub fn is_policy(api_version: &str) -> bool {
+    api_version == API_VERSION || ORIGINAL.contains(&api_version)
+}

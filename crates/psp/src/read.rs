@@ -132,6 +132,50 @@ fn groups(rule: &mut Fields<'_, '_>) -> GroupRule {
     }
 }
 
+/// The fields of `spec`.
+const SPEC: [&str; 24] = [
+    "allowPrivilegeEscalation",
+    "allowedCSIDrivers",
+    "allowedCapabilities",
+    "allowedFlexVolumes",
+    "allowedHostPaths",
+    "allowedProcMountTypes",
+    "allowedUnsafeSysctls",
+    "defaultAddCapabilities",
+    "defaultAllowPrivilegeEscalation",
+    "forbiddenSysctls",
+    "fsGroup",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "hostPorts",
+    "privileged",
+    "readOnlyRootFilesystem",
+    "requiredDropCapabilities",
+    "runAsGroup",
+    "runAsUser",
+    "runtimeClass",
+    "seLinux",
+    "supplementalGroups",
+    "volumes",
+];
+
+/// How a field came to be unknown, as far as it shows: policies are pasted from documents that
+/// break lines and lose indentation.
+fn hint(key: &str, beside_spec: bool) -> String {
+    let joined: String = key.split_whitespace().collect();
+    let meant = |name: &&&str| **name == joined || key.split_whitespace().last() == Some(**name);
+    if beside_spec && SPEC.contains(&key) {
+        "; it belongs under `spec`: indent it".to_owned()
+    } else if let Some(name) = SPEC.iter().find(meant) {
+        format!(
+            "; `{name}` is a field: what is too much here may be the end of a comment or a broken line"
+        )
+    } else {
+        String::new()
+    }
+}
+
 /// An object's fields that nobody has asked for yet.
 struct Fields<'a, 'w> {
     left: BTreeMap<&'a str, &'a Value>,
@@ -178,7 +222,8 @@ impl<'a, 'w> Fields<'a, 'w> {
     fn done(mut self) {
         for key in std::mem::take(&mut self.left).into_keys() {
             let path = self.at(key);
-            self.complain(path, format!("unknown field `{key}`"));
+            let hint = hint(key, self.path.segments().is_empty());
+            self.complain(path, format!("unknown field `{key}`{hint}"));
         }
     }
 

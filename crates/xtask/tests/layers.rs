@@ -26,7 +26,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "check",
         Kind::Pure,
-        &["api", "controls", "manifests", "model", "report"],
+        &["api", "controls", "manifests", "model", "psp", "report"],
     ),
     ("isolation", Kind::Pure, &["model", "api"]),
     ("scope", Kind::Pure, &["model"]),
@@ -63,6 +63,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
             "isolation",
             "manifests",
             "model",
+            "psp",
             "report",
             "sandbox",
             "serve",

@@ -3,12 +3,12 @@
 mod config;
 mod files;
 mod output;
+mod policies;
 mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use bulkhead_model::Profile;
 use clap::{Args, ValueEnum};
 
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     /// Read no configuration.
     #[arg(long)]
     no_config: bool,
-    /// Reserved for PodSecurityPolicies and Rego.
+    /// Hold pods to the policies in this folder or file as well: PodSecurityPolicies.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
 }
@@ -118,17 +118,15 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn plan(arguments: Arguments) -> anyhow::Result<Plan> {
-    if arguments.policies.is_some() {
-        bail!(
-            "`--policies` is reserved for PodSecurityPolicies and Rego, which this version does not read yet"
-        );
-    }
     let config = match (&arguments.config, arguments.no_config) {
         (_, true) => config::Config::default(),
         (Some(file), _) => config::Config::read(file)?,
         (None, false) => config::Config::find(&std::env::current_dir()?)?,
     };
-    let settings = config.settings(&arguments)?;
+    let mut settings = config.settings(&arguments)?;
+    if let Some(from) = &arguments.policies {
+        settings.policies = policies::read(from)?;
+    }
     let files = files::find(&arguments.paths, &config)?;
     let choice = match arguments.color {
         Color::Auto => anstream::ColorChoice::Auto,

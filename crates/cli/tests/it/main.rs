@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod psp;
 mod stand_in;
 mod supervisor;
 mod up;

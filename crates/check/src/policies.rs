@@ -1,0 +1,187 @@
+//! What people bring along besides the controls: policies that files are held to as well. Each
+//! sort of policy is told from the others by its file and kind, and judges by itself.
+
+use std::fmt;
+
+use bulkhead_controls::carriers::{Carrier, Holds};
+use bulkhead_manifests::{Content, Node, Parsed, parse};
+use bulkhead_model::view::Pod as View;
+use bulkhead_model::{FieldPath, Json};
+use bulkhead_psp::{Denied, KIND, Pod, PodSecurityPolicy, Verdict, complaints};
+use bulkhead_report::Lines;
+
+/// Every policy that files are held to besides the controls.
+#[derive(Debug, Clone, Default)]
+pub struct Policies {
+    pod_security: bulkhead_psp::Policies,
+}
+
+/// Why a policy cannot be used. Files are not checked with half of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyError {
+    /// The file.
+    pub path: String,
+    /// The line, from 1; none for the whole file.
+    pub line: Option<usize>,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.path, self.message),
+            None => write!(f, "{}: {}", self.path, self.message),
+        }
+    }
+}
+
+impl Policies {
+    /// Reads policies from files: paths and texts.
+    ///
+    /// # Errors
+    /// Everything that is no policy, or none that can be used.
+    pub fn read<'f>(
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+    ) -> Result<Self, Vec<PolicyError>> {
+        let mut reading = Reading::default();
+        for (path, text) in files {
+            match path.rsplit_once('.').map(|(_, extension)| extension) {
+                Some("yaml" | "yml" | "json") => reading.manifest(path, text),
+                _ => reading.wrong.push(PolicyError {
+                    path: path.to_owned(),
+                    line: None,
+                    message: format!(
+                        "no policy: `--policies` takes {TAKEN}, in `.yaml`, `.yml` or `.json`"
+                    ),
+                }),
+            }
+        }
+        if reading.wrong.is_empty() {
+            Ok(Self {
+                pod_security: bulkhead_psp::Policies::new(&reading.pod_security),
+            })
+        } else {
+            Err(reading.wrong)
+        }
+    }
+
+    /// What is wrong with the pods of an object by PodSecurityPolicies: where, and what. Who may
+    /// `use` which is not in files, so that each counts.
+    pub(crate) fn pods(&self, carrier: &Carrier, node: &Node) -> Vec<(FieldPath, String)> {
+        if self.pod_security.is_empty() {
+            return Vec::new();
+        }
+        let object = node.to_json();
+        let paths = carrier.holds.iter().filter_map(|holds| match holds {
+            Holds::Pod => Some(""),
+            Holds::Template(at) => Some(*at),
+            _ => None,
+        });
+        paths.flat_map(|at| self.pod(&object, at)).collect()
+    }
+
+    fn pod<'j>(&self, object: &'j Json<'j>, at: &'static str) -> Vec<(FieldPath, String)> {
+        let value = at
+            .split('.')
+            .filter(|step| !step.is_empty())
+            .try_fold(object, |value, step| value.get(step));
+        let Some(value) = value.filter(|_| View::find(object, at).is_some()) else {
+            return Vec::new();
+        };
+        let pod = match Pod::read(value) {
+            Ok(pod) => pod,
+            Err(malformed) => return vec![(FieldPath::of(at), malformed.to_string())],
+        };
+        let by = match self.pod_security.admit(&pod, &|_| Some(true)) {
+            Verdict::Denied(Denied::Refused { by, .. }) => by,
+            Verdict::Denied(denied @ Denied::NoPolicies) => {
+                return vec![(FieldPath::of(at), denied.to_string())];
+            }
+            // Everything may be used, so nothing is asked.
+            Verdict::Admitted(_) | Verdict::Ask(_) => return Vec::new(),
+        };
+        if let [(name, errors)] = by.as_slice() {
+            let one = |error: &bulkhead_psp::FieldError| {
+                let words = format!("is refused by the policy `{name}`: {}", error.message);
+                (error.place().below(FieldPath::of(at)), words)
+            };
+            return errors.iter().map(one).collect();
+        }
+        let each = by.iter().map(|(name, errors)| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            format!("by `{name}`: {}", errors.join("; "))
+        });
+        let words = each.collect::<Vec<_>>().join(". ");
+        vec![(
+            FieldPath::of(at).then("spec"),
+            format!("is refused by every policy: {words}"),
+        )]
+    }
+}
+
+/// What can be read, for people who tried something else.
+const TAKEN: &str =
+    "PodSecurityPolicies (of `policy/v1beta1`, `extensions/v1beta1` or `bulkhead.dev`)";
+
+#[derive(Default)]
+struct Reading {
+    pod_security: Vec<PodSecurityPolicy>,
+    wrong: Vec<PolicyError>,
+}
+
+impl Reading {
+    fn manifest(&mut self, path: &str, text: &str) {
+        let lines = Lines::of(text);
+        let line = |offset: usize| Some(lines.region(offset..offset).line);
+        let Parsed {
+            documents,
+            problems,
+            ..
+        } = parse(text);
+        let mut say = |line, message: String| {
+            self.wrong.push(PolicyError {
+                path: path.to_owned(),
+                line,
+                message,
+            });
+        };
+        for problem in problems.iter().filter(|problem| problem.kind.is_error()) {
+            say(line(problem.span.start), problem.message.clone());
+        }
+        for content in documents.iter().flat_map(Content::of) {
+            match content {
+                Content::Object {
+                    api_version,
+                    kind: KIND,
+                    node,
+                } if bulkhead_psp::is_policy(api_version) => {
+                    match bulkhead_psp::parse(&node.to_value()) {
+                        Ok(policy) => {
+                            for complaint in complaints(&policy) {
+                                let at = node.locate(&complaint.place()).span.start;
+                                say(line(at), complaint.to_string());
+                            }
+                            self.pod_security.push(policy);
+                        }
+                        Err(wrong) => {
+                            for misread in wrong {
+                                let at = node.locate(&misread.path).span.start;
+                                say(line(at), misread.to_string());
+                            }
+                        }
+                    }
+                }
+                Content::Object {
+                    api_version,
+                    kind,
+                    node,
+                } => say(
+                    line(node.span.start),
+                    format!("no policy: `{kind}` of `{api_version}`; `--policies` takes {TAKEN}"),
+                ),
+                Content::Other(other) => say(None, format!("no policy: {}", other.describe())),
+            }
+        }
+    }
+}
