@@ -141,6 +141,7 @@ pub(crate) async fn prepare(field: &mut Field) -> Result<(), FieldError> {
         )
         .await?;
     }
+    bind_claim(field).await?;
     let own = field.attacker.namespace.clone();
     let ours = labels::SYSTEM_NAMESPACE;
     let mut wanted: Vec<(Credential, String, &str, Option<&str>)> = Vec::new();
@@ -174,8 +175,74 @@ pub(crate) async fn prepare(field: &mut Field) -> Result<(), FieldError> {
     Ok(())
 }
 
+const VOLUMES: &str = "/api/v1/persistentvolumes";
+
+/// The volume behind the attacker's claim `attack-own`.
+fn volume(source: &str, value: &Value) -> Value {
+    json!({
+        "metadata": {"name": "attack-bound"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, source: value,
+            "persistentVolumeReclaimPolicy": "Retain",
+        },
+    })
+}
+
+/// A claim of the attacker's that is bound as claims are, to a volume that has become a folder of
+/// the node since.
+async fn bind_claim(field: &Field) -> Result<(), FieldError> {
+    let claims = field.fill("/api/v1/namespaces/{own}/persistentvolumeclaims");
+    let claim = json!({
+        "metadata": {"name": "attack-own"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    let disk = volume(
+        "csi",
+        &json!({"driver": "attack.example", "volumeHandle": "1"}),
+    );
+    let folder = volume("hostPath", &json!({"path": "/var/lib/kubelet"}));
+    unbind_claim(field).await?;
+    let request = Request::post(VOLUMES, &disk);
+    expect(&field.admin, "create a volume".to_owned(), &request).await?;
+    let request = Request::post(claims.as_str(), &claim);
+    let mut claim = expect(&field.admin, "create a claim".to_owned(), &request).await?;
+    if let Some(spec) = claim.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("volumeName".into(), json!("attack-bound"));
+    }
+    // Whatever the controllers have noted on it meanwhile.
+    if let Some(metadata) = claim.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("resourceVersion");
+    }
+    let binder = "system:serviceaccount:kube-system:persistent-volume-binder";
+    let request = Request::put(format!("{claims}/attack-own"), &claim);
+    let request = request.header("Impersonate-User", binder);
+    expect(&field.admin, "bind a claim".to_owned(), &request).await?;
+    remove_held(&field.admin, &format!("{VOLUMES}/attack-bound")).await?;
+    let request = Request::post(VOLUMES, &folder);
+    expect(&field.admin, "create a volume anew".to_owned(), &request).await?;
+    Ok(())
+}
+
+async fn unbind_claim(field: &Field) -> Result<(), FieldError> {
+    let claim = field.fill("/api/v1/namespaces/{own}/persistentvolumeclaims/attack-own");
+    remove_held(&field.admin, &claim).await?;
+    remove_held(&field.admin, &format!("{VOLUMES}/attack-bound")).await
+}
+
+/// Deletes what the control plane holds on to by a finalizer.
+async fn remove_held(admin: &Client, path: &str) -> Result<(), FieldError> {
+    remove(admin, path).await?;
+    let free = json!({"metadata": {"finalizers": null}});
+    let free = Request::patch(path, "application/merge-patch+json", &free);
+    match expect(admin, format!("free `{path}`"), &free).await {
+        Ok(_) | Err(FieldError::Refused { status: 404, .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Takes everything away again.
 pub(crate) async fn clean(field: &Field) -> Result<(), FieldError> {
+    unbind_claim(field).await?;
     for (collection, object) in objects(field).into_iter().rev() {
         remove(&field.admin, &path_of(&collection, &object)).await?;
     }

@@ -280,6 +280,20 @@ impl Technique {
         self
     }
 
+    /// Who may stop it in the words of this control.
+    pub fn stopped_for(&self, control: &str) -> impl Iterator<Item = Layer> {
+        let says = move |expected: &&Expected| {
+            let mut words = expected
+                .text
+                .split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+            words.any(|word| word == control)
+        };
+        let refusals = self.stopped_by.iter().filter(says);
+        refusals
+            .map(|expected| expected.layer)
+            .filter(|layer| *layer != Layer::Harmless)
+    }
+
     /// What it does to this field.
     #[must_use]
     pub fn plan(&self, field: &Field) -> Attack {

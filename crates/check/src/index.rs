@@ -3,56 +3,11 @@
 use std::collections::BTreeMap;
 
 use bulkhead_api::parse_tenant;
-use bulkhead_controls::ObjectKey;
+use bulkhead_controls::{LOOKED_UP, ObjectKey};
 use bulkhead_manifests::{Content, Node, Parsed};
 use bulkhead_model::{Json, NamespaceName, Prefix, TenantRules};
 
 use crate::settings::with_uid;
-
-/// The kinds that rules may ask for: group, kind, plural name, and whether they are namespaced.
-const KINDS: [(&str, &str, &str, bool); 16] = [
-    ("", "Namespace", "namespaces", false),
-    ("", "PersistentVolume", "persistentvolumes", false),
-    ("", "PersistentVolumeClaim", "persistentvolumeclaims", true),
-    ("", "ServiceAccount", "serviceaccounts", true),
-    ("", "Service", "services", true),
-    ("storage.k8s.io", "StorageClass", "storageclasses", false),
-    (
-        "scheduling.k8s.io",
-        "PriorityClass",
-        "priorityclasses",
-        false,
-    ),
-    ("node.k8s.io", "RuntimeClass", "runtimeclasses", false),
-    (
-        "networking.k8s.io",
-        "NetworkPolicy",
-        "networkpolicies",
-        true,
-    ),
-    ("networking.k8s.io", "IngressClass", "ingressclasses", false),
-    ("networking.k8s.io", "Ingress", "ingresses", true),
-    ("rbac.authorization.k8s.io", "Role", "roles", true),
-    (
-        "rbac.authorization.k8s.io",
-        "ClusterRole",
-        "clusterroles",
-        false,
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "RoleBinding",
-        "rolebindings",
-        true,
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "ClusterRoleBinding",
-        "clusterrolebindings",
-        false,
-    ),
-    (GROUP, TENANT, "tenants", false),
-];
 
 const GROUP: &str = "bulkhead.dev";
 const TENANT: &str = "Tenant";
@@ -73,7 +28,8 @@ impl Index {
         while let Some(at) = rest.find("kind") {
             rest = rest.get(at + 4..).unwrap_or_default();
             let value = rest.trim_start_matches(['"', '\'', ':', ' ', '\t']);
-            if KINDS.iter().any(|(_, kind, ..)| value.starts_with(kind)) {
+            let mut kinds = LOOKED_UP.iter().map(|known| known.kind);
+            if value.starts_with(TENANT) || kinds.any(|kind| value.starts_with(kind)) {
                 return true;
             }
         }
@@ -92,24 +48,25 @@ impl Index {
                 continue;
             };
             let group = api_version.split_once('/').map_or("", |(group, _)| group);
-            let known = KINDS
-                .iter()
-                .find(|known| (known.0, known.1) == (group, kind));
-            let Some((group, kind, resource, namespaced)) = known.copied() else {
-                continue;
-            };
             if (group, kind) == (GROUP, TENANT)
                 && let Ok(tenant) = parse_tenant(&with_uid(node.to_value()))
             {
                 self.tenants.push((tenant.prefix.clone(), tenant.rules()));
             }
+            let Some(known) = LOOKED_UP
+                .iter()
+                .find(|known| (known.group, known.kind) == (group, kind))
+            else {
+                continue;
+            };
             let Some(name) = field(node, "name") else {
                 continue;
             };
             let key = ObjectKey {
-                group,
-                resource,
-                namespace: namespaced
+                group: known.group,
+                resource: known.resource,
+                namespace: known
+                    .namespaced
                     .then(|| field(node, "namespace").unwrap_or_default().to_owned()),
                 name: name.to_owned(),
             };

@@ -42,7 +42,7 @@ pub use facts::{Fact, Facts, ObjectKey, Stamp, Wanted};
 pub use fills::{Addition, Fills};
 pub use inspect::{Fill, Inspected, Inspection, filled, inspect};
 pub use judge::{Unjudged, judge, mend, mend_and_judge};
-pub use lookups::needed;
+pub use lookups::{LOOKED_UP, LookedUp, needed};
 pub use profiles::Profiles;
 pub use registry::{REGISTRY, by_name};
 pub use webhooks::{Endpoint, WebhookClient, webhook_configurations};

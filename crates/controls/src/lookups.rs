@@ -3,12 +3,65 @@
 
 use bulkhead_model::{AdmissionRequest, TenantRules};
 
+use crate::claim::host_path_claim;
 use crate::context::Context;
 use crate::facts::{Facts, ObjectKey, Wanted};
 use crate::identity::rbac_beyond_tenant;
 use crate::judge::{context, in_shape};
 use crate::network;
 use crate::object::Object;
+
+/// A kind of object that rules look up.
+#[derive(Debug)]
+pub struct LookedUp {
+    /// API group, empty for the core.
+    pub group: &'static str,
+    /// API version.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// The plural name in URLs.
+    pub resource: &'static str,
+    /// Whether its objects stand in namespaces.
+    pub namespaced: bool,
+}
+
+/// Every kind that some rule looks up. The webhook reads exactly these, `check` finds exactly these
+/// in other files.
+pub static LOOKED_UP: [LookedUp; 3] = [
+    core("Namespace", "namespaces", false),
+    core("PersistentVolume", "persistentvolumes", false),
+    core("PersistentVolumeClaim", "persistentvolumeclaims", true),
+];
+
+const fn core(kind: &'static str, resource: &'static str, namespaced: bool) -> LookedUp {
+    LookedUp {
+        group: "",
+        version: "v1",
+        kind,
+        resource,
+        namespaced,
+    }
+}
+
+impl LookedUp {
+    /// The kind that a key names; none of what no rule may look up.
+    #[must_use]
+    pub fn of(key: &ObjectKey) -> Option<&'static Self> {
+        LOOKED_UP
+            .iter()
+            .find(|kind| (kind.group, kind.resource) == (key.group, key.resource))
+    }
+
+    /// `v1`, `storage.k8s.io/v1`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+}
 
 /// Says which objects a rule wants to see for what it is shown. It runs again once these were looked
 /// up, with what was found in `context.facts`, so that one object may lead to the next.
@@ -19,6 +72,7 @@ static LOOKUPS: &[Wants] = &[
     network::wanted,
     rbac_beyond_tenant::wants,
     network::cross_namespace_reference::wanted,
+    host_path_claim::wanted,
 ];
 
 /// What the rules want to see for this request and `facts` do not answer yet. Call it again with the
@@ -49,7 +103,12 @@ fn needed_by(
     for wants in lookups {
         wants(&object, &context, &mut wanted);
     }
-    wanted.into_vec()
+    let keys = wanted.into_vec();
+    debug_assert!(
+        keys.iter().all(|key| LookedUp::of(key).is_some()),
+        "{keys:?}"
+    );
+    keys
 }
 
 #[cfg(test)]

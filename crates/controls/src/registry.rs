@@ -4,7 +4,7 @@
 use crate::boundary::{
     foreign_namespace, namespace_shadows_domain, status_write, tenant_label_change,
 };
-use crate::claim::{storage_class_unlisted, volume_preclaimed};
+use crate::claim::{host_path_claim, storage_class_unlisted, volume_preclaimed};
 use crate::classes::{
     device_admin_access, device_class_unlisted, missing_runtime_class, priority_class_unlisted,
 };
@@ -65,6 +65,7 @@ pub static REGISTRY: &[Control] = &[
     id_outside_tenant_range::CONTROL,
     missing_fs_group::CONTROL,
     runs_as_root::CONTROL,
+    host_path_claim::CONTROL,
     host_path_volume::CONTROL,
     storage_class_unlisted::CONTROL,
     volume_preclaimed::CONTROL,

@@ -103,6 +103,7 @@ static CLAIM: Shape = Object(&[
 static VOLUMES: Shape = List(&Object(&[
     ("hostPath", &MAP),
     ("image", &MAP),
+    ("persistentVolumeClaim", &MAP),
     (
         "projected",
         &Object(&[("sources", &List(&Object(&[("serviceAccountToken", &MAP)])))]),

@@ -117,14 +117,9 @@ fn webhook() -> Value {
         rule("batch", &["cronjobs", "jobs"], WATCH),
         rule(
             "",
-            &[
-                "persistentvolumeclaims",
-                "persistentvolumes",
-                "serviceaccounts",
-            ],
+            &["persistentvolumeclaims", "persistentvolumes"],
             &["get"],
         ),
-        rule("storage.k8s.io", &["storageclasses"], &["get"]),
     ];
     role("bulkhead-webhook", [caches(), facts].concat())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bulkhead_cluster::{Cluster, Kind, ObjectRef};
-use bulkhead_controls::{Facts, ObjectKey, needed};
+use bulkhead_controls::{Facts, LookedUp, ObjectKey, needed};
 use bulkhead_model::{AdmissionRequest, TenantRules};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -15,16 +15,6 @@ const DEADLINE: Duration = Duration::from_millis(800);
 const ROUNDS: usize = 4;
 /// More objects than this are not looked up for one request: what is left is unknown.
 const MOST: usize = 64;
-
-/// The kinds that may be looked up: group, plural name, version, kind. The webhook's role
-/// (`bulkhead-webhook`) lets it read exactly these.
-pub const READABLE: &[(&str, &str, &str, &str)] = &[
-    ("", "namespaces", "v1", "Namespace"),
-    ("", "persistentvolumeclaims", "v1", "PersistentVolumeClaim"),
-    ("", "persistentvolumes", "v1", "PersistentVolume"),
-    ("", "serviceaccounts", "v1", "ServiceAccount"),
-    ("storage.k8s.io", "storageclasses", "v1", "StorageClass"),
-];
 
 /// Everything that the rules want for this request, read from the API server now. What cannot be
 /// read in time, or at all, is [`bulkhead_controls::Fact::Unknown`].
@@ -75,15 +65,9 @@ pub(crate) async fn look_up(
 }
 
 fn reference(key: &ObjectKey) -> Option<ObjectRef> {
-    let (_, _, version, kind) = READABLE
-        .iter()
-        .find(|(group, resource, ..)| *group == key.group && *resource == key.resource)?;
-    let api_version = match key.group {
-        "" => (*version).to_owned(),
-        group => format!("{group}/{version}"),
-    };
+    let kind = LookedUp::of(key)?;
     Some(ObjectRef {
-        kind: Kind::new(&api_version, kind),
+        kind: Kind::new(&kind.api_version(), kind.kind),
         namespace: key.namespace.clone(),
         name: key.name.clone(),
     })

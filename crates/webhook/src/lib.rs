@@ -14,6 +14,5 @@ mod routes;
 mod run;
 mod tenants;
 
-pub use facts::READABLE;
 pub use routes::Webhook;
 pub use run::{Config, run};

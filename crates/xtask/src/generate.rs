@@ -97,6 +97,10 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>> {
     for (name, text) in bulkhead_controls::docs() {
         files.insert(format!("docs/controls/{name}"), text);
     }
+    files.insert(
+        "docs/controls/coverage.md".into(),
+        crate::coverage::markdown()?,
+    );
     files.insert("docs/cli.md".into(), bulkhead_cli::reference());
     files.insert(
         "docs/tenant.md".into(),

@@ -3,6 +3,7 @@
 mod bench_admission;
 mod bench_check;
 mod differential;
+mod coverage;
 mod generate;
 mod steps;
 mod tenant_doc;

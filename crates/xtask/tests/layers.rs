@@ -80,6 +80,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
         Kind::Dev,
         &[
             "api",
+            "attack",
             "cli",
             "controls",
             "isolation",

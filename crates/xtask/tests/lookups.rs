@@ -31,9 +31,9 @@ fn the_webhook_may_read_exactly_what_its_rules_look_up_and_quotas_count() {
     for resource in ["tenants", "ledgerentries"] {
         may.remove(&("bulkhead.dev".to_owned(), resource.to_owned()));
     }
-    let mut looks_up: BTreeSet<(String, String)> = bulkhead_webhook::READABLE
+    let mut looks_up: BTreeSet<(String, String)> = bulkhead_controls::LOOKED_UP
         .iter()
-        .map(|(group, resource, ..)| ((*group).to_owned(), (*resource).to_owned()))
+        .map(|kind| (kind.group.to_owned(), kind.resource.to_owned()))
         .collect();
     looks_up.extend(CountedKind::all().map(|kind| (kind.group, kind.resource)));
     assert_eq!(may, looks_up);

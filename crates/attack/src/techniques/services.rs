@@ -65,8 +65,48 @@ fn carried_claims() -> Vec<Technique> {
     all
 }
 
+/// Mounts a claim behind which there is a folder of the node.
+fn node_claims() -> Vec<Technique> {
+    let volume = json!({"name": "v", "persistentVolumeClaim": {"claimName": "attack-own", "readOnly": true}});
+    let pod = good_but(&[("/volumes", json!([volume]))]);
+    let labels = json!({"attack": "node-claims"});
+    let template = json!({"metadata": {"labels": labels}, "spec": pod});
+    let deployment =
+        json!({"replicas": 1, "selector": {"matchLabels": labels}, "template": template});
+    let carriers = [
+        ("pod", "/api/v1/namespaces/{own}/pods", pod),
+        (
+            "deployment",
+            "/apis/apps/v1/namespaces/{own}/deployments",
+            deployment,
+        ),
+    ];
+    let mut all = Vec::new();
+    for (carrier, collection, spec) in carriers {
+        // What is behind a claim, only the webhook looks up.
+        for (door, credential, way, layer) in ways(Layer::Webhook, Layer::Webhook) {
+            let name = format!("host-path-claim-by-{carrier}-{way}");
+            let (object, spec) = (format!("attack-{name}"), spec.clone());
+            let does = format!(
+                "Creates, at the {way}, a {carrier} that mounts a claim whose volume is a folder of the node."
+            );
+            let plan = move |field: &Field| {
+                let collection = field.fill(collection);
+                let body = json!({"metadata": {"name": object}, "spec": spec});
+                let path = format!("{collection}/{object}");
+                Attack::shot(door, credential.clone(), Request::post(collection, &body))
+                    .truth(Truth::Absent(path))
+            };
+            let technique = Technique::new(name, Family::Services, Theorem::T2, does, plan);
+            all.push(technique.stopped_by(Expected::new(layer, 403, "host-path-claim")));
+        }
+    }
+    all
+}
+
 pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
+    all.extend(node_claims());
     all.extend(carried_claims());
     for grab in GRABS {
         for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {

@@ -93,7 +93,8 @@ fn a_pod_in_a_kind_that_nobody_knows_is_not_checked() {
 #[test]
 fn what_no_file_holds_is_looked_for_in_all() {
     for (text, wants) in [
-        ("kind: StorageClass\n", true),
+        ("kind: Namespace\n", true),
+        ("kind: StorageClass\n", false),
         ("{\"kind\":\"PersistentVolume\"}", true),
         ("{kind: 'Tenant'}", true),
         ("kind: Deployment\nserviceAccountName: x\n", false),

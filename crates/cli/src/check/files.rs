@@ -80,18 +80,27 @@ pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<Found>> {
             }
         }
     }
-    // A file that is named and found as well is named.
-    let named: BTreeSet<PathBuf> = found
-        .iter()
-        .filter_map(|file| match file {
-            Found::Named(path) => Some(path.clone()),
-            _ => None,
-        })
-        .collect();
-    let twice = |file: &Found| matches!(file, Found::Walked(path) if named.contains(path));
-    let mut found: Vec<Found> = found.into_iter().filter(|file| !twice(file)).collect();
+    let mut found = if paths.len() > 1 {
+        once(found)
+    } else {
+        found.into_iter().collect()
+    };
     found.sort_by(|a, b| a.path().cmp(&b.path()));
     Ok(found)
+}
+
+/// Each file once, whatever the ways that lead to it: `a.yaml`, `./a.yaml`, the directory that it is
+/// in. What somebody named is named.
+fn once(found: BTreeSet<Found>) -> Vec<Found> {
+    let (named, others): (Vec<Found>, Vec<Found>) = found
+        .into_iter()
+        .partition(|file| matches!(file, Found::Named(_)));
+    let mut seen = BTreeSet::new();
+    let first = |file: &Found| match file.path() {
+        Some(path) => seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned())),
+        None => true,
+    };
+    named.into_iter().chain(others).filter(first).collect()
 }
 
 fn excluded(config: &Config) -> Result<Gitignore> {

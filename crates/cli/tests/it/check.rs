@@ -133,6 +133,19 @@ fn directories_globs_and_ignored_files() {
     assert_eq!(found(root, &["ignored/a.yaml"]), ["ignored/a.yaml"]);
     assert_eq!(found(root, &["a/**/*.yaml"]), ["a/b/c.yaml"]);
     assert_eq!(found(root, &["a/*.y*ml", "a/d.yml"]), ["a/d.yml"]);
+    // However it is called, a file is looked at once.
+    let whole = root.join("a/d.yml");
+    for again in [
+        "a/d.yml",
+        "./a/d.yml",
+        "a/../a/d.yml",
+        whole.to_str().unwrap(),
+    ] {
+        assert_eq!(found(root, &["./a", again]).len(), 2, "{again}");
+        assert_eq!(found(root, &[again, "a"]).len(), 2, "{again}");
+        assert_eq!(found(root, &[again, "./a/d.yml"]).len(), 1, "{again}");
+    }
+    assert_eq!(found(root, &[".", "a"]).len(), 4);
     // Whoever names a file wants it to be read.
     assert_eq!(found(root, &["a/values.yaml"]), ["a/values.yaml"]);
 }

@@ -294,6 +294,7 @@ const NOT_IN_CEL: &[(&str, &[&str])] = &[
         "looks at objects that the rules look up",
         &[
             "direct-api-access",
+            "host-path-claim",
             "impersonation-unconstrained",
             "rbac-beyond-tenant",
         ],

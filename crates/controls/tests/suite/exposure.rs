@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bulkhead_controls::{Facts, hostnames, judge};
+use bulkhead_controls::{Facts, ObjectKey, hostnames, judge, needed};
 use bulkhead_model::TenantRules;
 use serde_json::{Value, json};
 
@@ -229,5 +229,65 @@ fn classes_are_those_that_the_tenant_may_name() {
         )
         .unwrap();
         assert!(kept.iter().all(|it| it.control != name));
+    }
+}
+
+#[test]
+fn a_claim_is_given_no_volume_of_the_node_by_anybody() {
+    let volume = |source: Value| json!({"metadata": {"name": "pv"}, "spec": source});
+    let claim = |name: &str| json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": {"volumeName": name}});
+    let key = ObjectKey {
+        group: "",
+        resource: "persistentvolumes",
+        namespace: None,
+        name: "pv".into(),
+    };
+    let (none, listed) = (
+        rules(json!({})),
+        rules(json!({"storageClasses": {"allowed": ["local-a"]}})),
+    );
+    let judged = |rules: &TenantRules, before: &str, found: Option<Option<Value>>| {
+        let mut request = update(claim(before), claim("pv"), None);
+        request.user_info.username =
+            "system:serviceaccount:kube-system:persistent-volume-binder".into();
+        let mut facts = Facts::default();
+        let wanted = needed(&request, rules, &facts);
+        assert_eq!(wanted.is_empty(), before == "pv");
+        match found {
+            Some(found) => facts.learn(key.clone(), found.map(Into::into)),
+            None => facts.fail(key.clone()),
+        }
+        let findings = judge(&request, rules, &facts).unwrap();
+        let paths: Vec<String> = findings
+            .iter()
+            .map(|it| format!("{} {}", it.control, it.path))
+            .collect();
+        assert!(paths.len() < 2, "{paths:?}");
+        paths.first().map(String::as_str) == Some("host-path-claim spec.volumeName")
+    };
+    let host = || {
+        Some(Some(volume(
+            json!({"hostPath": {"path": "/srv"}, "storageClassName": "local-a"}),
+        )))
+    };
+    let local = |class: &str| {
+        Some(Some(volume(
+            json!({"local": {"path": "/dev/sdb"}, "storageClassName": class}),
+        )))
+    };
+    let disk = || Some(Some(volume(json!({"csi": {"driver": "disks.example"}}))));
+    for (rules, before, found, refused) in [
+        (&none, "", host(), true),
+        (&listed, "", host(), true),
+        (&none, "", local("local-a"), true),
+        (&listed, "", local("local-a"), false),
+        (&listed, "", local("other"), true),
+        (&none, "", disk(), false),
+        (&none, "", Some(None), true),
+        (&none, "", None, true),
+        // It has been bound before, and nobody can unbind it.
+        (&none, "pv", host(), false),
+    ] {
+        assert_eq!(judged(rules, before, found.clone()), refused, "{found:?}");
     }
 }

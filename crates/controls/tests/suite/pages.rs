@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_controls::{
-    Control, Fact, Facts, ObjectKey, REGISTRY, Rule, Unjudged, judge, judge_dockerfile,
+    Control, Fact, Facts, LOOKED_UP, ObjectKey, REGISTRY, Rule, Unjudged, judge, judge_dockerfile,
 };
 use bulkhead_manifests::parse_dockerfile;
 use bulkhead_model::{AdmissionRequest, TenantRules};
@@ -135,18 +135,15 @@ fn known(text: &str) -> (Facts, TenantRules) {
         if facts.object(&nothing()) == Fact::Later {
             facts = Facts::default();
         }
-        let (group, resource) = match object["kind"].as_str().unwrap() {
-            "Namespace" => ("", "namespaces"),
-            "PersistentVolume" => ("", "persistentvolumes"),
-            "PersistentVolumeClaim" => ("", "persistentvolumeclaims"),
-            "ServiceAccount" => ("", "serviceaccounts"),
-            "StorageClass" => ("storage.k8s.io", "storageclasses"),
-            other => panic!("{other}: no rule looks it up"),
-        };
+        let kind = object["kind"].as_str().unwrap();
+        let known = LOOKED_UP
+            .iter()
+            .find(|known| known.kind == kind)
+            .unwrap_or_else(|| panic!("{kind}: no rule looks it up"));
         let text = |key: &str| object["metadata"][key].as_str().map(str::to_owned);
         let key = ObjectKey {
-            group,
-            resource,
+            group: known.group,
+            resource: known.resource,
             namespace: text("namespace"),
             name: text("name").unwrap(),
         };

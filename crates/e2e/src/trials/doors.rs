@@ -5,8 +5,8 @@ use bulkhead_attack::wire::Request;
 use serde_json::{Value, json};
 
 use crate::Check;
-use crate::bed::Bed;
-use crate::client::{refused, succeeded};
+use crate::bed::{Bed, eventually};
+use crate::client::{refused, succeeded, text};
 use crate::guest::Guest;
 
 pub(super) const TRIALS: &[(&str, Check)] = &[
@@ -20,6 +20,7 @@ pub(super) const TRIALS: &[(&str, Check)] = &[
         domains,
     ),
     ("doors::wrong_settings_are_refused_with_their_path", wrong),
+    ("doors::no_claim_is_bound_to_a_folder_of_a_node", folders),
     (
         "doors::of_two_tenants_that_race_for_a_name_one_has_it",
         race,
@@ -65,6 +66,59 @@ fn names(bed: &Bed) -> anyhow::Result<()> {
         refused(&guest.send(&request)?, 403, &["hostname-taken", host])?;
     }
     guest.leave()
+}
+
+/// The control plane itself would bind the claim: it knows no better.
+fn folders(bed: &Bed) -> anyhow::Result<()> {
+    let volume = |name: &str, source: &str, value: &Value| {
+        json!({
+            "metadata": {"name": name},
+            "spec": {
+                "accessModes": ["ReadWriteMany"], "capacity": {"storage": "3Gi"}, source: value,
+                "persistentVolumeReclaimPolicy": "Retain",
+            },
+        })
+    };
+    let volumes = "/api/v1/persistentvolumes";
+    let claims = format!("/api/v1/namespaces/{}/persistentvolumeclaims", bed.own());
+    let claim = json!({
+        "metadata": {"name": "e2e-folder"},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "3Gi"}}},
+    });
+    let read = |path: String| bed.do_as_admin(&Request::get(path));
+    let folder = volume(
+        "e2e-folder",
+        "hostPath",
+        &json!({"path": "/var/lib/kubelet"}),
+    );
+    bed.do_as_admin(&Request::post(volumes, &folder))?;
+    bed.do_as_tenant(&Request::post(claims.as_str(), &claim))?;
+    eventually("the volume is meant for the claim", || {
+        let volume = read(format!("{volumes}/e2e-folder"))?;
+        Ok((text(&volume, "/spec/claimRef/name") == "e2e-folder").then_some(()))
+    })?;
+    eventually("the binder is refused", || {
+        let metrics = read(format!("{claims}/e2e-folder"))?;
+        ensure!(text(&metrics, "/spec/volumeName").is_empty(), "{metrics}");
+        let logs = std::fs::read_to_string(bed.layout.root().join("logs/webhook.log"))?;
+        let refused = |line: &str| {
+            line.contains("host-path-claim") && line.contains("persistent-volume-binder")
+        };
+        Ok(logs.lines().any(refused).then_some(()))
+    })?;
+    // A pod may wait for it; once it is there on a disk, it is bound.
+    bed.do_as_tenant(&Request::delete(format!("{claims}/e2e-folder")))?;
+    bed.do_as_admin(&Request::delete(format!("{volumes}/e2e-folder")))?;
+    let disk = json!({"driver": "e2e.example", "volumeHandle": "1"});
+    bed.do_as_admin(&Request::post(volumes, &volume("e2e-disk", "csi", &disk)))?;
+    bed.do_as_tenant(&Request::post(claims.as_str(), &claim))?;
+    eventually("the claim is bound to a disk", || {
+        let claim = read(format!("{claims}/e2e-folder"))?;
+        Ok((text(&claim, "/spec/volumeName") == "e2e-disk").then_some(()))
+    })?;
+    bed.do_as_tenant(&Request::delete(format!("{claims}/e2e-folder")))?;
+    bed.do_as_admin(&Request::delete(format!("{volumes}/e2e-disk")))
+        .map(drop)
 }
 
 /// Two tenants that may both have the same names, at the same time, again and again.
