@@ -103,9 +103,6 @@ const UNSEEN: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Controls that no technique can try: what they judge never reaches an API server.
-const BEFORE_ANY_CLUSTER: [&str; 1] = ["dockerfile-root-user"];
-
 /// The document.
 ///
 /// # Errors
@@ -282,9 +279,10 @@ fn oracle(control: &Control) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
+
+    /// Controls that no technique can try: what they judge never reaches an API server.
+    const BEFORE_ANY_CLUSTER: [&str; 1] = ["dockerfile-root-user"];
 
     /// Controls that are tried in e2e trials alone, by tenants with settings of their own. May only
     /// shrink.

@@ -2,8 +2,8 @@
 
 mod bench_admission;
 mod bench_check;
-mod differential;
 mod coverage;
+mod differential;
 mod generate;
 mod steps;
 mod tenant_doc;
