@@ -248,6 +248,18 @@ impl Cluster {
         Ok(listed.await?.0)
     }
 
+    /// [`Self::list`], and the version of the list: everything that came about up to it is there.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn list_at(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+    ) -> Result<(Vec<Value>, String), ClusterError> {
+        self.list_page_by_page(kind, namespace, "", Some).await
+    }
+
     /// Changes an object by a JSON merge patch. A `metadata.resourceVersion` in the patch makes
     /// it a condition ([`ClusterError::is_conflict`] if the object has changed).
     ///

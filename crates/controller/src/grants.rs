@@ -58,7 +58,7 @@ impl Grants {
         let block = self.own(Pool::Ids, &holder).await?;
         let pair = match tenant.pod_security.selinux {
             SelinuxChoice::PerTenant => Some(self.own(Pool::Pairs, &holder).await?),
-            SelinuxChoice::Runtime | SelinuxChoice::PerPod => None,
+            SelinuxChoice::Runtime => None,
         };
         let granted = Granted {
             ids: ids::block(block),
@@ -78,7 +78,7 @@ impl Grants {
         let ids = ids.map(|range| range.to_string()).unwrap_or_default();
         let pair = match tenant.pod_security.selinux {
             SelinuxChoice::PerTenant => self.pairs.get(&holder).and_then(ids::pair),
-            SelinuxChoice::Runtime | SelinuxChoice::PerPod => None,
+            SelinuxChoice::Runtime => None,
         };
         Ranges {
             uid: ids.clone(),

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bulkhead_model::{Json, McsPair};
+use bulkhead_model::Json;
 
 /// An object that a rule wants to see.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,27 +47,12 @@ pub enum Fact<T> {
     Later,
 }
 
-/// What is known of a pod's SELinux level, where each pod has its own.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Stamp {
-    /// Nobody has looked.
-    #[default]
-    Unknown,
-    /// There is none yet, and there will be before the pod is stored.
-    Pending,
-    /// We have stamped this one, for this pod.
-    Vouched(McsPair),
-    /// It is not ours, or not this pod's: the words follow the level, as in "is `s0:c1,c2`, …".
-    Bad(&'static str),
-}
-
 /// Everything that was looked up for one request.
 ///
 /// [`Facts::default`] is of somebody who looks things up and has not yet: what it lacks is
 /// [`Fact::Unknown`]. [`Facts::NONE`] is of somebody who looks nothing up because the webhook will.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    stamp: Stamp,
     /// None for an object that could not be read.
     objects: BTreeMap<ObjectKey, Option<Option<Json<'static>>>>,
     /// Whether somebody behind us looks up what is missing.
@@ -78,26 +63,13 @@ impl Facts {
     /// Of somebody who cannot look anything up and need not: the gateway, whose requests the webhook
     /// judges again; the mutating phase, before that of validation.
     pub const NONE: &'static Self = &Self {
-        stamp: Stamp::Pending,
         objects: BTreeMap::new(),
         later: true,
     };
 
-    /// The same, with what is known of the pod's SELinux level.
-    #[must_use]
-    pub fn with_stamp(self, stamp: Stamp) -> Self {
-        Self { stamp, ..self }
-    }
-
     /// Whether somebody behind us judges the same with more knowledge.
     pub(crate) fn is_judged_later(&self) -> bool {
         self.later
-    }
-
-    /// What is known of the pod's SELinux level.
-    #[must_use]
-    pub fn stamp(&self) -> Stamp {
-        self.stamp
     }
 
     /// Notes an object as it is in the cluster; `None` if there is none of that name.
@@ -113,7 +85,6 @@ impl Facts {
     /// The same objects, of somebody behind whom nobody looks anything up.
     pub(crate) fn looked_up(&self) -> Self {
         Self {
-            stamp: self.stamp,
             objects: self.objects.clone(),
             later: false,
         }

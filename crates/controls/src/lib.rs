@@ -38,7 +38,7 @@ pub use control::{Control, Mend, Rule, Section, Severity};
 pub use denial::denial;
 pub use dockerfile::judge_dockerfile;
 pub use docs::{Language, docs, explain};
-pub use facts::{Fact, Facts, ObjectKey, Stamp, Wanted};
+pub use facts::{Fact, Facts, ObjectKey, Wanted};
 pub use fills::{Addition, Fills};
 pub use inspect::{Fill, Inspected, Inspection, filled, inspect};
 pub use judge::{Unjudged, judge, mend, mend_and_judge};

@@ -21,15 +21,29 @@ impl CountedKind {
 
     /// Every kind that is counted.
     pub fn all() -> impl Iterator<Item = Self> {
-        let using = USING.map(|resource| Self::new("", resource));
-        let numbered = NUMBERED.map(|(group, resource)| Self::new(group, resource));
+        let using = USING.map(|(resource, _)| Self::new("", resource));
+        let numbered = NUMBERED.map(|(group, resource, _)| Self::new(group, resource));
         using.into_iter().chain(numbered)
+    }
+
+    /// How the API server calls it: `apiVersion` and `kind`. None if it is not counted.
+    #[must_use]
+    pub fn served(&self) -> Option<(String, &'static str)> {
+        let using = USING.map(|(resource, kind)| ("", resource, kind));
+        let mut known = using.into_iter().chain(NUMBERED);
+        let (group, _, kind) = known
+            .find(|(group, resource, _)| *group == self.group && *resource == self.resource)?;
+        let version = match group {
+            "" => "v1".to_owned(),
+            group => format!("{group}/v1"),
+        };
+        Some((version, kind))
     }
 
     /// Whether objects of this kind use nothing but their own number.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        !(self.group.is_empty() && USING.contains(&self.resource.as_str()))
+        !(self.group.is_empty() && USING.iter().any(|(using, _)| *using == self.resource))
     }
 }
 
@@ -45,18 +59,22 @@ impl std::fmt::Display for CountedKind {
 
 /// Kinds whose objects are counted, and nothing else of them: those that the webhook is asked about
 /// anyway. Each further kind would cost every tenant's every write of it a call.
-const NUMBERED: [(&str, &str); 7] = [
-    ("", "replicationcontrollers"),
-    ("apps", "daemonsets"),
-    ("apps", "deployments"),
-    ("apps", "replicasets"),
-    ("apps", "statefulsets"),
-    ("batch", "cronjobs"),
-    ("batch", "jobs"),
+const NUMBERED: [(&str, &str, &str); 7] = [
+    ("", "replicationcontrollers", "ReplicationController"),
+    ("apps", "daemonsets", "DaemonSet"),
+    ("apps", "deployments", "Deployment"),
+    ("apps", "replicasets", "ReplicaSet"),
+    ("apps", "statefulsets", "StatefulSet"),
+    ("batch", "cronjobs", "CronJob"),
+    ("batch", "jobs", "Job"),
 ];
 
 /// Kinds whose objects use more than their own number.
-const USING: [&str; 3] = ["persistentvolumeclaims", "pods", "services"];
+const USING: [(&str, &str); 3] = [
+    ("persistentvolumeclaims", "PersistentVolumeClaim"),
+    ("pods", "Pod"),
+    ("services", "Service"),
+];
 
 /// What a storage class's resources end in.
 const OF_CLASS: &str = ".storageclass.storage.k8s.io/";

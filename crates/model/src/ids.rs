@@ -74,8 +74,6 @@ pub enum SelinuxLevel {
     Runtime,
     /// All pods of the tenant have this one, and no other tenant's pod has it.
     PerTenant(McsPair),
-    /// Each pod has one that no other living pod of the cluster has.
-    PerPod,
 }
 
 /// Users, and likewise groups, from the first to the last. Written `1000000000-1000009999`.

@@ -110,7 +110,6 @@ impl Tenant {
     fn id_rules(&self) -> IdRules {
         let (range, selinux) = match (self.pod_security.selinux, self.granted.selinux) {
             (SelinuxChoice::Runtime, _) => (self.granted.ids, SelinuxLevel::Runtime),
-            (SelinuxChoice::PerPod, _) => (self.granted.ids, SelinuxLevel::PerPod),
             (SelinuxChoice::PerTenant, Some(pair)) => {
                 (self.granted.ids, SelinuxLevel::PerTenant(pair))
             }
@@ -289,8 +288,6 @@ pub enum SelinuxChoice {
     Runtime,
     /// One level for all pods of the tenant.
     PerTenant,
-    /// A level of its own for each pod.
-    PerPod,
 }
 
 /// RuntimeClasses that a tenant's pods may name, or must.

@@ -4,9 +4,8 @@ use bulkhead_model::view::{Fields, Pod};
 use bulkhead_model::{FieldPath, Profile, SelinuxLevel, TenantRules};
 
 use super::{SELINUX, selinux};
-use crate::context::{Context, Findings, is, shown};
+use crate::context::{Context, Findings, is};
 use crate::control::{Control, Mend, Rule, Section, Severity};
-use crate::facts::Stamp;
 use crate::pod::runs_on_linux;
 use crate::profiles::Profiles;
 
@@ -33,15 +32,9 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
         others(options, context.rules, path, findings);
         if let Some(level) = options.get("level") {
             let path = path().then("level");
-            match (rules, context.facts.stamp()) {
-                (SelinuxLevel::PerTenant(pair), _) if level.as_str() == Some(&pair.to_string()) => {
-                }
-                (SelinuxLevel::PerPod, Stamp::Vouched(pair))
-                    if level.as_str() == Some(&pair.to_string()) => {}
-                (SelinuxLevel::PerPod, Stamp::Bad(why)) => {
-                    findings.add(path, format!("is {}, {why}", shown(level)));
-                }
-                (SelinuxLevel::Runtime, _) if is_standard(context.rules) => {}
+            match rules {
+                SelinuxLevel::PerTenant(pair) if level.as_str() == Some(&pair.to_string()) => {}
+                SelinuxLevel::Runtime if is_standard(context.rules) => {}
                 _ => findings.add(path, is(level)),
             }
         }

@@ -8,7 +8,6 @@ use serde_json::json;
 use super::{POD_LEVEL, selinux};
 use crate::context::{Context, Findings};
 use crate::control::{Control, Mend, Rule, Section, Severity};
-use crate::facts::Stamp;
 use crate::fills::Fills;
 use crate::pod::runs_on_linux;
 use crate::profiles::Profiles;
@@ -30,11 +29,7 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     if !runs_on_linux(pod) {
         return;
     }
-    let due = match context.rules.ids.selinux {
-        SelinuxLevel::Runtime => false,
-        SelinuxLevel::PerTenant(_) => true,
-        SelinuxLevel::PerPod => !matches!(context.facts.stamp(), Stamp::Pending),
-    };
+    let due = matches!(context.rules.ids.selinux, SelinuxLevel::PerTenant(_));
     let level =
         selinux(pod.security_context()).and_then(|options: Fields<'_>| options.get("level"));
     if due && level.is_none() {
@@ -45,7 +40,6 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     }
 }
 
-/// A level for each pod is stamped by the webhook: it has to be taken from the ledger.
 fn fill(pod: &Pod<'_>, context: &Context<'_>, fills: &mut Fills<'_>) {
     if let SelinuxLevel::PerTenant(pair) = context.rules.ids.selinux {
         fills.set_in_pod(pod, POD_LEVEL, json!(pair));

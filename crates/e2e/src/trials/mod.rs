@@ -22,6 +22,7 @@ mod outages;
 mod policies;
 mod policy_objects;
 mod quota;
+mod quota_growth;
 mod races;
 mod restart;
 mod strays;
@@ -54,6 +55,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         ledger::TRIALS,
         lists::TRIALS,
         quota::TRIALS,
+        quota_growth::TRIALS,
         strays::TRIALS,
         policies::TRIALS,
         gateway_limits::TRIALS,

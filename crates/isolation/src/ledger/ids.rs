@@ -15,6 +15,8 @@ pub const QUARANTINE: i64 = 30 * 24 * 3600;
 const FIRST: u32 = 1_000_000_000;
 /// How many ids there are in a block.
 const BLOCK: u32 = 10_000;
+/// How many pairs tenants have among them; far more than a cluster holds tenants.
+const PAIRS: u32 = 20_480;
 
 /// Something of which each tenant has one, out of many that are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub enum Pool {
     /// Blocks of users and groups.
     Ids,
     /// Pairs of SELinux categories for [`bulkhead_model::tenant::SelinuxChoice::PerTenant`]: the
-    /// first [`Pool::count`] of all; the others are lent to the webhook (`selinux`).
+    /// first [`Pool::count`] of all.
     Pairs,
 }
 
@@ -52,7 +54,7 @@ impl Pool {
     pub fn count(self) -> u32 {
         match self {
             Self::Ids => (IdRange::MAX - FIRST + 1) / BLOCK,
-            Self::Pairs => super::selinux::FOR_TENANTS,
+            Self::Pairs => PAIRS,
         }
     }
 

@@ -7,5 +7,4 @@ pub mod book;
 pub mod hostnames;
 pub mod ids;
 pub mod names;
-pub mod selinux;
 pub mod usage;

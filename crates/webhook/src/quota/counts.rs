@@ -23,11 +23,32 @@ struct State {
     namespaces: BTreeMap<String, BTreeMap<String, Object>>,
     /// Namespaces that were looked at while they had objects, and are no tenant's.
     foreign: BTreeSet<String>,
+    /// Namespaces in which something has changed since somebody asked.
+    stirred: BTreeSet<String>,
 }
 
 struct Object {
     /// What it uses; none if that cannot be read: nothing more is admitted then.
     used: Option<Amounts>,
+}
+
+/// Whose a namespace is, as far as the one who counts is concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    /// Another tenant's.
+    Others,
+    Unknown,
+}
+
+/// What came of adding up what exists in a tenant's namespaces.
+pub(crate) enum Sum {
+    /// So much, up to this point.
+    Of(Point, Amounts),
+    /// These have objects, and nobody knows whose they are.
+    Strange(Vec<String>),
+    /// Not known yet, or something in there cannot be counted.
+    Uncountable,
 }
 
 /// What is told of one object: its UID, its own version, what it uses, and up to where all is known.
@@ -62,7 +83,8 @@ impl Counts {
         let mut state = self.lock();
         match event {
             Event::Listed(objects) => {
-                state.namespaces.clear();
+                let before = std::mem::take(&mut state.namespaces);
+                state.stirred.extend(before.into_keys());
                 state.foreign.clear();
                 // A list's own version is not told. That of the youngest object in it is a point up to
                 // which the list is complete too.
@@ -82,7 +104,9 @@ impl Counts {
                     && let Some(objects) = state.namespaces.get_mut(namespace)
                 {
                     objects.remove(name);
-                    if objects.is_empty() {
+                    state.stirred.insert(namespace.to_owned());
+                    let objects = state.namespaces.get(namespace);
+                    if objects.is_none_or(BTreeMap::is_empty) {
                         state.namespaces.remove(namespace);
                         state.foreign.remove(namespace);
                     }
@@ -90,16 +114,6 @@ impl Counts {
             }
             _ => {}
         }
-    }
-
-    /// Namespaces that have objects, and of which it is not known whose they are.
-    pub(crate) fn strange(&self, known: impl Fn(&str) -> bool) -> Vec<String> {
-        let state = self.lock();
-        let names = state.namespaces.keys();
-        names
-            .filter(|name| !state.foreign.contains(*name) && !known(name))
-            .cloned()
-            .collect()
     }
 
     /// Notes that a namespace is no tenant's. It is looked at again once it has been empty.
@@ -110,16 +124,35 @@ impl Counts {
         }
     }
 
-    /// What exists in these namespaces and up to where that is known. None: not known yet, or
-    /// something cannot be counted.
-    pub(crate) fn sum(&self, namespaces: &[String]) -> Option<(Point, Amounts)> {
+    /// What exists in a tenant's namespaces. Looked at in one moment, with what is known of namespaces in
+    /// the same: what is left out is no tenant's of whom it is asked.
+    pub(crate) fn sum(&self, whose: impl Fn(&str) -> Whose) -> Sum {
         let state = self.lock();
-        let mut sum = Amounts::new();
-        let found = namespaces.iter().filter_map(|n| state.namespaces.get(n));
-        for object in found.flat_map(BTreeMap::values) {
-            add(&mut sum, object.used.as_ref()?);
+        let (mut sum, mut strange, mut countable) = (Amounts::new(), Vec::new(), true);
+        for (name, objects) in &state.namespaces {
+            match whose(name) {
+                Whose::Ours => {
+                    for object in objects.values() {
+                        match &object.used {
+                            Some(used) => add(&mut sum, used),
+                            None => countable = false,
+                        }
+                    }
+                }
+                Whose::Unknown if !state.foreign.contains(name) => strange.push(name.clone()),
+                Whose::Others | Whose::Unknown => {}
+            }
         }
-        Some((state.point?, sum))
+        match state.point {
+            _ if !strange.is_empty() => Sum::Strange(strange),
+            Some(point) if countable => Sum::Of(point, sum),
+            _ => Sum::Uncountable,
+        }
+    }
+
+    /// The namespaces in which something has changed since this was asked last.
+    pub(crate) fn stirred(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.lock().stirred)
     }
 
     /// How the API server calls the kind.
@@ -148,6 +181,7 @@ impl State {
         let used = usage(counted, object).ok();
         sighted((&uid, version, used.as_ref(), point));
         let object = Object { used };
+        self.stirred.insert(namespace.to_owned());
         self.namespaces
             .entry(namespace.to_owned())
             .or_default()

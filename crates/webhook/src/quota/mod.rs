@@ -25,9 +25,9 @@ use bulkhead_isolation::ledger::book::{Book, Charge, Short};
 use bulkhead_isolation::ledger::usage::{growth, usage};
 use bulkhead_model::counted::{CountedKind, kind_of};
 use bulkhead_model::quantity::Amounts;
-use bulkhead_model::{AdmissionRequest, ClaimKind, Operation, TenantRules};
+use bulkhead_model::{AdmissionRequest, ClaimKind, Operation, TenantName, TenantRules, Uid};
 
-use self::counts::Counts;
+use self::counts::{Counts, Sum, Whose};
 
 /// For how long after a write a replica goes on admitting.
 pub(crate) const VALID: Duration = Duration::from_secs(5);
@@ -51,14 +51,17 @@ pub(crate) struct Quotas {
     counts: Mutex<BTreeMap<CountedKind, Arc<Counts>>>,
     books: Mutex<BTreeMap<String, Arc<TenantBook>>>,
     moved: Arc<tokio::sync::Notify>,
+    /// Something that was admitted has been seen: its book can be settled.
+    settleable: tokio::sync::Notify,
 }
 
 /// One tenant's book, and what belongs to it.
 pub(crate) struct TenantBook {
     rules: TenantRules,
     state: Mutex<BookState>,
-    /// Held while the account is being written.
-    gate: tokio::sync::Mutex<()>,
+    /// Held while the account is being written. What it was after the last time, and when that time
+    /// began: whoever waited meanwhile need not read it again.
+    gate: tokio::sync::Mutex<Option<(Instant, Account)>>,
 }
 
 #[derive(Default)]
@@ -95,6 +98,7 @@ impl Quotas {
             counts: Mutex::default(),
             books: Mutex::default(),
             moved: Arc::default(),
+            settleable: tokio::sync::Notify::new(),
         });
         tokio::spawn(tend::run(Arc::downgrade(&quotas)));
         quotas
@@ -125,7 +129,7 @@ impl Quotas {
             return Ok(());
         }
         let (about, charge) = wanted;
-        let counts = self.count(&about.kind, request);
+        let counts = self.count(&about.kind)?;
         let deadline = Instant::now() + PATIENCE;
         while !counts.is_ready() {
             if Instant::now() > deadline {
@@ -141,11 +145,13 @@ impl Quotas {
             match book.charge(&about, &charge) {
                 Ok(()) => return Ok(()),
                 Err(shorts) => {
-                    let account = self.settle(&book, &charge.amounts, true).await?;
+                    let wants = Some((about.kind.to_string(), &charge.amounts));
+                    let account = self.settle(&book, wants).await?;
                     if book.charge(&about, &charge).is_ok() {
                         return Ok(());
                     }
-                    if Instant::now() > deadline || !self.others_have(&account, &shorts) {
+                    let full = !self.others_have(&account, &shorts);
+                    if Instant::now() > deadline || full {
                         return Err(refusal(rules, &account, &charge.amounts));
                     }
                     let moved = self.moved.notified();
@@ -228,23 +234,16 @@ impl Quotas {
         book.clone()
     }
 
-    /// Follows a kind from now on, as the request calls it.
-    fn count(
-        self: &Arc<Self>,
-        counted: &CountedKind,
-        request: &AdmissionRequest<'_>,
-    ) -> Arc<Counts> {
+    /// Follows a kind from now on.
+    fn count(self: &Arc<Self>, counted: &CountedKind) -> Result<Arc<Counts>, String> {
         let mut counts = lock(&self.counts);
         if let Some(followed) = counts.get(counted) {
-            return followed.clone();
+            return Ok(followed.clone());
         }
-        let kind = match request.kind.group.as_str() {
-            "" => Kind::new(&request.kind.version, &request.kind.kind),
-            group => Kind::new(
-                &format!("{group}/{}", request.kind.version),
-                &request.kind.kind,
-            ),
-        };
+        let (version, kind) = counted
+            .served()
+            .ok_or_else(|| format!("{counted} cannot be counted"))?;
+        let kind = Kind::new(&version, kind);
         let (quotas, moved) = (Arc::downgrade(self), self.moved.clone());
         let of = counted.clone();
         let sighted = move |(uid, version, used, point): counts::Sighting<'_>| {
@@ -256,7 +255,7 @@ impl Quotas {
             moved.notify_waiters();
         });
         counts.insert(counted.clone(), followed.clone());
-        followed
+        Ok(followed)
     }
 
     /// Notes in every book what an object that was seen settles.
@@ -282,24 +281,33 @@ impl Quotas {
                     };
                 if came_about {
                     state.book.saw(request, point);
+                    self.settleable.notify_one();
                 }
                 !came_about
             });
         }
     }
 
-    /// Settles a book with the tenant's account, and leases what is wanted if it is free. The result is
-    /// the account as it is then.
+    /// Settles a book with the tenant's account, and leases what is wanted of a kind, and some more, if it
+    /// is free. The result is the account as it is then.
     async fn settle(
         &self,
         book: &TenantBook,
-        wants: &Amounts,
-        spare: bool,
+        wants: Option<(String, &Amounts)>,
     ) -> Result<Account, String> {
-        let _gate = book.gate.lock().await;
-        let counted = self.counted(&book.rules).await?;
+        let asked = Instant::now();
+        let mut last = book.gate.lock().await;
+        if let (Some((began, account)), Some((_, amounts))) = (&*last, &wants)
+            && *began >= asked
+            && !suffices(account, amounts)
+        {
+            return Ok(account.clone());
+        }
+        let rules = &book.rules;
+        let counted = self.counted(&rules.tenant, &rules.uid).await?;
         let unreadable = "the tenant's account cannot be read";
         let mut began = Instant::now();
+        let none = Amounts::new();
         let written = self
             .ledger
             .update(ClaimKind::Quota, book.rules.uid.as_str(), |entry| {
@@ -310,10 +318,20 @@ impl Quotas {
                 let Ok(account) = Account::parse(&entry.data) else {
                     return (Revision::Keep, Err(unreadable));
                 };
+                // Of what nobody could count yet nothing is known to be free.
+                let known = |kind| counted.contains_key(kind) || account.base.contains_key(kind);
+                let wanted = match &wants {
+                    Some((kind, _)) if !known(kind) => {
+                        return (Revision::Keep, Err("what there is cannot be counted"));
+                    }
+                    Some((_, amounts)) => amounts,
+                    None => &none,
+                };
                 let mut state = lock(&book.state);
-                let after = state
-                    .book
-                    .settle(&self.me, &account, &counted, wants, spare);
+                let after =
+                    state
+                        .book
+                        .settle(&self.me, &account, &counted, wanted, wants.is_some());
                 state.book.brace(&self.me, &after);
                 let same = after == account;
                 let revision = match same {
@@ -331,6 +349,7 @@ impl Quotas {
                 let mut state = lock(&book.state);
                 state.book.settled(&self.me, &after);
                 state.until = Some(began + VALID);
+                *last = Some((began, after.clone()));
                 Ok(after)
             }
             Ok(Err(why)) => Err(why.to_owned()),
@@ -342,28 +361,45 @@ impl Quotas {
     }
 
     /// What exists of each kind that is followed and known, in the tenant's namespaces.
-    async fn counted(&self, rules: &TenantRules) -> Result<BTreeMap<String, Counted>, String> {
+    async fn counted(
+        &self,
+        tenant: &TenantName,
+        uid: &Uid,
+    ) -> Result<BTreeMap<String, Counted>, String> {
         let followed: Vec<_> = {
             let counts = lock(&self.counts);
             counts.iter().map(|(k, c)| (k.clone(), c.clone())).collect()
         };
         let mut result = BTreeMap::new();
+        // What was looked up because the cache has not heard of it yet; it may be the tenant's.
+        let mut asked: BTreeMap<String, Whose> = BTreeMap::new();
+        let of = |record: &NamespaceRecord| match record.belongs_to(tenant, uid) {
+            true => Whose::Ours,
+            false => Whose::Others,
+        };
         for (kind, counts) in followed {
-            // A namespace that the cache has not heard of yet may be the tenant's.
-            let mut ours: Vec<String> = Vec::new();
-            for name in counts.strange(|name| self.namespaces.get(name).is_some()) {
-                match self.whose(&name).await? {
-                    Some(record) if record.belongs_to(&rules.tenant, &rules.uid) => ours.push(name),
-                    Some(record) if record.tenant.is_some() => {}
-                    _ => counts.is_foreign(&name),
+            loop {
+                let sum = counts.sum(|name| match self.namespaces.get(name) {
+                    Some(record) => of(&record),
+                    None => asked.get(name).copied().unwrap_or(Whose::Unknown),
+                });
+                match sum {
+                    Sum::Of(at, used) => {
+                        result.insert(kind.to_string(), Counted { at, used });
+                    }
+                    Sum::Uncountable => {}
+                    Sum::Strange(names) => {
+                        for name in names {
+                            let record = self.whose(&name).await?;
+                            if record.as_ref().is_none_or(|record| record.tenant.is_none()) {
+                                counts.is_foreign(&name);
+                            }
+                            asked.insert(name, record.as_ref().map_or(Whose::Others, of));
+                        }
+                        continue;
+                    }
                 }
-            }
-            let known = self.namespaces.of_tenant(&rules.tenant, &rules.uid);
-            ours.extend(known.iter().map(|record| record.name.to_string()));
-            ours.sort();
-            ours.dedup();
-            if let Some((at, used)) = counts.sum(&ours) {
-                result.insert(kind.to_string(), Counted { at, used });
+                break;
             }
         }
         Ok(result)
@@ -404,6 +440,12 @@ impl TenantBook {
         state.requests.insert(charge.request.clone(), about);
         Ok(())
     }
+}
+
+/// Whether as much is free of everything that is limited.
+fn suffices(account: &Account, amounts: &Amounts) -> bool {
+    let mut amounts = amounts.iter();
+    amounts.all(|(resource, amount)| account.free(resource).is_none_or(|free| *amount <= free))
 }
 
 /// What the person reads whose request is more than is left.
