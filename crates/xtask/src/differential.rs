@@ -20,18 +20,24 @@ pub struct Arguments {
 /// # Errors
 /// If it cannot be started, or something differs.
 pub fn psp(arguments: &Arguments) -> Result<()> {
+    run("bulkhead-psp", "BULKHEAD_PSP", arguments)
+}
+
+/// Runs the differential test of policies in Rego, and prints cases and differences. A case is
+/// the verdict of one constraint, or of one generated program, on one input.
+///
+/// # Errors
+/// If it cannot be started, or something differs.
+pub fn rego(arguments: &Arguments) -> Result<()> {
+    run("bulkhead-rego", "BULKHEAD_REGO", arguments)
+}
+
+fn run(package: &str, variables: &str, arguments: &Arguments) -> Result<()> {
     let status = Command::new(env!("CARGO"))
-        .args([
-            "test",
-            "-p",
-            "bulkhead-psp",
-            "--test",
-            "suite",
-            "differential::",
-        ])
+        .args(["test", "-p", package, "--test", "suite", "differential::"])
         .args(["--", "--nocapture"])
-        .env("BULKHEAD_PSP_CASES", arguments.cases.to_string())
-        .env("BULKHEAD_PSP_SEED", arguments.seed.to_string())
+        .env(format!("{variables}_CASES"), arguments.cases.to_string())
+        .env(format!("{variables}_SEED"), arguments.seed.to_string())
         .status()
         .context("cannot start the test")?;
     if !status.success() {

@@ -55,6 +55,8 @@ enum Command {
 enum Differential {
     /// PodSecurityPolicies, against the admission plugin of Kubernetes 1.24
     Psp(differential::Arguments),
+    /// Policies in Rego, against OPA and Gatekeeper
+    Rego(differential::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Generate { check } => generate::run(check),
         Command::Races { seconds } => steps::races(seconds),
         Command::Differential(Differential::Psp(arguments)) => differential::psp(&arguments),
+        Command::Differential(Differential::Rego(arguments)) => differential::rego(&arguments),
         Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
         Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
     };

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
         Kind::Pure,
         &["api", "controls", "manifests", "model", "psp", "report"],
     ),
+    ("rego", Kind::Pure, &["model"]),
     ("isolation", Kind::Pure, &["model", "api"]),
     ("scope", Kind::Pure, &["model"]),
     ("cluster", Kind::Edge, &["model", "api", "isolation"]),

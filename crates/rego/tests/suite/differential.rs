@@ -1,0 +1,200 @@
+//! Verdicts held against OPA's and Gatekeeper's: of every template here, over generated requests.
+
+use std::collections::BTreeMap;
+
+use bulkhead_model::Json;
+use bulkhead_rego::{Policies, Review, Template, Violation};
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use crate::oracle::ask;
+use crate::reviews::{documents, objects, review};
+
+/// How many cases: few in the everyday run, more with `cargo xtask differential rego`.
+pub fn cases(few: usize) -> usize {
+    let set = std::env::var("BULKHEAD_REGO_CASES").ok();
+    set.map_or(few, |set| {
+        set.parse().expect("`BULKHEAD_REGO_CASES` is a number")
+    })
+}
+
+/// Where lots are drawn from.
+pub fn seed() -> u64 {
+    let set = std::env::var("BULKHEAD_REGO_SEED").ok();
+    set.map_or(1, |set| {
+        set.parse().expect("`BULKHEAD_REGO_SEED` is a number")
+    })
+}
+
+/// Templates and constraints of `tests/policies`.
+pub fn library() -> (Vec<Value>, Vec<Value>) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/policies");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    files.sort();
+    let texts = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap());
+    let all: Vec<Value> = texts.flat_map(|text| documents(&text)).collect();
+    all.into_iter()
+        .partition(|object| object["kind"] == "ConstraintTemplate")
+}
+
+pub fn load(templates: &[Value], constraints: &[Value]) -> Policies {
+    let mut policies = Policies::default();
+    for object in templates {
+        let source = object["metadata"]["name"].as_str().unwrap();
+        let template = Template::parse(object, source).unwrap_or_else(|r| panic!("{r:#?}"));
+        policies.templates.insert(template.kind.clone(), template);
+    }
+    for object in constraints {
+        let kind = object["kind"].as_str().unwrap();
+        let constraint = policies.templates[kind]
+            .constraint(object, kind)
+            .unwrap_or_else(|r| panic!("{r}"));
+        policies
+            .constraints
+            .insert((kind.to_owned(), constraint.name.clone()), constraint);
+    }
+    policies
+}
+
+fn inventory() -> (Vec<Value>, Value) {
+    let ingress = |namespace: &str, name: &str, host: &str| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": name, "namespace": namespace}, "spec": {"rules": [{"host": host}]},
+        })
+    };
+    let all = vec![
+        ingress("default", "web", "a.example.com"),
+        ingress("web", "shop", "b.example.com"),
+    ];
+    let mut tree = json!({"cluster": {}, "namespace": {}});
+    for object in &all {
+        let (namespace, name) = (
+            &object["metadata"]["namespace"],
+            &object["metadata"]["name"],
+        );
+        tree["namespace"][namespace.as_str().unwrap()]["networking.k8s.io/v1"]["Ingress"]
+            [name.as_str().unwrap()] = object.clone();
+    }
+    (all, tree)
+}
+
+/// A verdict: for each constraint what comes of it, and its messages.
+type Verdict = BTreeMap<(String, String), Vec<String>>;
+
+fn theirs(answer: &Value) -> Verdict {
+    let mut verdict = Verdict::new();
+    for violation in answer["violations"].as_array().unwrap() {
+        let text = |key: &str| violation[key].as_str().unwrap().to_owned();
+        let policy = format!("{}/{}", text("kind"), text("name"));
+        verdict
+            .entry((policy, text("action")))
+            .or_default()
+            .push(text("msg"));
+    }
+    verdict.values_mut().for_each(|messages| messages.sort());
+    verdict
+}
+
+fn ours(violations: Vec<Violation>) -> Verdict {
+    let mut verdict = Verdict::new();
+    for violation in violations {
+        let key = (violation.policy, violation.action.to_string());
+        verdict.entry(key).or_default().push(violation.message);
+    }
+    verdict.values_mut().for_each(|messages| messages.sort());
+    verdict
+}
+
+/// The request about which the two differ, and both verdicts.
+struct Difference(String);
+
+fn compare(reviews: &[Value]) -> Vec<Difference> {
+    let (templates, constraints) = library();
+    let (objects, tree) = inventory();
+    let case = json!({"gatekeeper": {
+        "templates": templates, "constraints": constraints, "inventory": objects, "reviews": reviews,
+    }});
+    let answer = ask(&[case]).remove(0);
+    let refused = |key: &str| {
+        answer[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|error| error != "")
+    };
+    assert!(
+        !refused("templates"),
+        "Gatekeeper refuses: {}",
+        answer["templates"]
+    );
+    assert!(
+        !refused("constraints"),
+        "Gatekeeper refuses: {}",
+        answer["constraints"]
+    );
+    let mut judge = load(&templates, &constraints)
+        .judge(&Json::from(&tree))
+        .unwrap();
+    let mut differences = Vec::new();
+    for (asked, answer) in reviews.iter().zip(answer["answers"].as_array().unwrap()) {
+        let request = Json::from(&asked["request"]);
+        let namespace = asked.get("namespace").map(Json::from);
+        let review = Review {
+            request: &request,
+            namespace: namespace.as_ref(),
+        };
+        let ours = ours(judge.review(&review));
+        let theirs = theirs(answer);
+        assert!(answer.get("error").is_none(), "Gatekeeper fails: {answer}");
+        if ours != theirs {
+            let only = |a: &Verdict, b: &Verdict| -> Vec<String> {
+                a.iter()
+                    .filter(|(key, value)| b.get(*key) != Some(*value))
+                    .map(|each| format!("{each:?}"))
+                    .collect()
+            };
+            differences.push(Difference(format!(
+                "ours alone {:#?}\ntheirs alone {:#?}\nabout {}",
+                only(&ours, &theirs),
+                only(&theirs, &ours),
+                asked["request"]
+            )));
+        }
+    }
+    differences
+}
+
+#[test]
+fn templates_give_gatekeepers_verdicts() {
+    let (templates, constraints) = library();
+    assert!(templates.len() >= 18);
+    let reviews_each = cases(1_500) / constraints.len();
+    let mut rng = Rng::with_seed(seed());
+    let objects = objects();
+    let (mut done, mut differences) = (0, Vec::new());
+    while done < reviews_each {
+        let batch: Vec<Value> = (0..(reviews_each - done).min(2000))
+            .map(|_| review(&mut rng, &objects))
+            .collect();
+        differences.extend(compare(&batch));
+        done += batch.len();
+    }
+    println!(
+        "Gatekeeper: {} templates, {} constraints, {} requests, {} verdicts, {} differences (seed {})",
+        templates.len(),
+        constraints.len(),
+        done,
+        done * constraints.len(),
+        differences.len(),
+        seed()
+    );
+    if let Some(Difference(first)) = differences.first() {
+        panic!("{} differences; the first: {first}", differences.len());
+    }
+}
