@@ -71,7 +71,8 @@ impl Bed {
         self.kube_with(&self.layout.tenant_kubeconfig(tenant))
     }
 
-    fn kube_with(&self, kubeconfig: &std::path::Path) -> anyhow::Result<kube::Client> {
+    /// A kube client for a kubeconfig.
+    pub(crate) fn kube_with(&self, kubeconfig: &std::path::Path) -> anyhow::Result<kube::Client> {
         let file = kube::config::Kubeconfig::read_from(kubeconfig)?;
         self.wait(async {
             let options = kube::config::KubeConfigOptions::default();

@@ -22,7 +22,7 @@ use crate::limits::{Allowance, Allowances, Limiter, Sort, Whose};
 use crate::lists::{self, Seal, Sender, Stop};
 use crate::token::Tokens;
 use crate::upstream::{self, Envelope};
-use crate::{answer, body, headers, id, judge, reviews, stream};
+use crate::{answer, body, headers, id, judge, reviews, stream, watches};
 
 /// How old what we know of tenants and namespaces may be. Older than this, nobody is let in by it.
 const STALE: Duration = Duration::from_secs(30);
@@ -226,14 +226,27 @@ impl Gateway {
 
     /// Answers what is asked of all of a person's namespaces.
     async fn everywhere(
-        &self,
+        self: &Arc<Self>,
         mut spread: Spread,
         identity: &Identity,
         sender: &Sender,
     ) -> Result<Response<Body>, Denial> {
         let mut changes = self.namespaces.changes();
+        let jitter = watches::jitter(&sender.audit_id);
         for _ in 0..MOVES {
-            match lists::answer(sender.clone(), spread.clone(), Arc::clone(&self.seal)).await {
+            let asked = (sender.clone(), spread.clone());
+            let answered = match spread.request().verb() {
+                Verb::Watch => {
+                    let revoked = Arc::clone(self).revoked_anywhere(
+                        identity.clone(),
+                        asked.1.clone(),
+                        jitter,
+                    );
+                    watches::answer(asked.0, asked.1, jitter, revoked).await
+                }
+                _ => lists::answer(asked.0, asked.1, Arc::clone(&self.seal)).await,
+            };
+            match answered {
                 Ok(response) => return Ok(response),
                 Err(Stop::Denied(denial)) => return Err(denial),
                 Err(Stop::Answered(response)) => return Ok(*response),
@@ -247,6 +260,31 @@ impl Gateway {
             }
         }
         Err(Denial::unavailable("your namespaces are just changing", 1))
+    }
+
+    /// Ready when a watch over all of a person's namespaces has to end: at once if a right is gone,
+    /// a little later if a namespace has only come.
+    async fn revoked_anywhere(self: Arc<Self>, identity: Identity, spread: Spread, jitter: u64) {
+        let (mut tenants, mut namespaces) = (self.tenants.changes(), self.namespaces.changes());
+        loop {
+            let asked = spread.request().clone();
+            let now = match self.fresh() && !identity.is_over(SystemTime::now()) {
+                true => scope(asked, &self.caller(&identity), bulkhead_scope::Body::Empty),
+                false => return,
+            };
+            match now {
+                Ok(Outcome::Spread(now)) if now.parts() == spread.parts() => {}
+                Ok(Outcome::Spread(now)) if now.holds(&spread) => {
+                    return tokio::time::sleep(watches::pause(jitter)).await;
+                }
+                _ => return,
+            }
+            tokio::select! {
+                () = tenants.next() => {}
+                () = namespaces.next() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
     }
 
     pub(crate) async fn forward(

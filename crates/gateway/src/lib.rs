@@ -23,6 +23,7 @@ mod run;
 mod stream;
 mod token;
 mod upstream;
+mod watches;
 
 pub use audit::Target as AuditTarget;
 pub use limits::{Allowance, Allowances};

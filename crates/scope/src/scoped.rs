@@ -429,20 +429,6 @@ fn everywhere(
         .about(&resource.group, &resource.resource, None)
         .by(FOREIGN_NAMESPACE));
     }
-    if spread.request().verb() == Verb::Watch {
-        let own: Vec<&str> = spread
-            .parts()
-            .iter()
-            .map(|part| part.namespace().as_str())
-            .collect();
-        return Err(Denial::forbidden(format!(
-            "{} is forbidden: this gateway does not watch them over all namespaces: name one of yours with `-n` ({})",
-            resource.resource,
-            own.join(", ")
-        ))
-        .about(&resource.group, &resource.resource, None)
-        .by(FOREIGN_NAMESPACE));
-    }
     Ok(Outcome::Spread(Box::new(spread)))
 }
 

@@ -120,6 +120,12 @@ impl Spread {
         &self.parts
     }
 
+    /// Whether all parts of another are parts of this one.
+    #[must_use]
+    pub fn holds(&self, other: &Self) -> bool {
+        other.parts.iter().all(|part| self.parts.contains(part))
+    }
+
     /// The tenants of the parts, each once.
     #[must_use]
     pub fn tenants(&self) -> BTreeSet<&TenantName> {
@@ -153,6 +159,7 @@ impl Spread {
     /// The list of one part.
     #[must_use]
     pub fn list(&self, part: &Part, at: At<'_>, limit: Option<u64>) -> ScopedRequest {
+        let watched = self.request.verb() == Verb::Watch;
         let mut request = self.within(part, Verb::List);
         let query = request.query_mut();
         for name in WATCH_ONLY {
@@ -160,7 +167,8 @@ impl Spread {
         }
         query.take("continue");
         query.take("limit");
-        if at != At::AsAsked {
+        // A watch may say how new its state must be without saying of when.
+        if at != At::AsAsked || query.get("resourceVersion").is_none() && watched {
             query.take("resourceVersion");
             query.take("resourceVersionMatch");
         }

@@ -23,8 +23,6 @@ struct Reach {
 
 /// A kind that lives in namespaces, over all of them: the list is of the tenant's own.
 const OWN: (u16, &str) = (200, "");
-/// The same as a watch.
-const ALL: (u16, &str) = (403, "over all namespaces");
 /// A kind or path that tenants do not have.
 const NONE: (u16, &str) = (404, "could not find the requested resource");
 /// An object of such a kind.
@@ -37,10 +35,11 @@ fn none() -> Value {
 #[rustfmt::skip]
 const REACHES: &[Reach] = &[
     Reach { name: "list-secrets", does: "lists the Secrets of all namespaces", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets", body: none, absent: "", gateway: OWN },
-    Reach { name: "watch-secrets", does: "watches the Secrets of all namespaces", theorem: Theorem::T3, rbac: "cannot watch resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?watch=1", body: none, absent: "", gateway: ALL },
+    Reach { name: "watch-secrets", does: "watches the Secrets of all namespaces", theorem: Theorem::T3, rbac: "cannot watch resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?watch=1&timeoutSeconds=1", body: none, absent: "", gateway: OWN },
     Reach { name: "field-selected-secrets", does: "lists all Secrets of another's namespace by a field selector", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?fieldSelector=metadata.namespace%3D{theirs}", body: none, absent: "", gateway: OWN },
     Reach { name: "list-secrets-table", does: "lists the Secrets of all namespaces as a table without their objects", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?includeObject=None&limit=1000", body: none, absent: "", gateway: OWN },
     Reach { name: "foreign-token", does: "goes on with a list of another's Secrets by a token as the API server makes them", theorem: Theorem::T3, rbac: "cannot list resource \"secrets\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/secrets?limit=500&continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MCwic3RhcnQiOiIuLi9rdWJlLXN5c3RlbS9hXHUwMDAwIn0", body: none, absent: "", gateway: (410, "list again from the start") },
+    Reach { name: "watch-secrets-by-name", does: "watches the Secret of a name in all namespaces, from the beginning", theorem: Theorem::T3, rbac: "cannot watch resource \"secrets\" in API group \"\"", method: "GET", target: "/api/v1/secrets?watch=true&timeoutSeconds=1&resourceVersion=0&fieldSelector=metadata.name%3Dattack-victim", body: none, absent: "", gateway: OWN },
     Reach { name: "list-nodes", does: "lists the nodes", theorem: Theorem::T1, rbac: "cannot list resource \"nodes\" in API group \"\" at the cluster scope", method: "GET", target: "/api/v1/nodes", body: none, absent: "", gateway: NONE },
     Reach { name: "node-proxy", does: "speaks to a kubelet through the API server", theorem: Theorem::T2, rbac: "cannot get resource \"nodes/", method: "GET", target: "/api/v1/nodes/node-0/proxy/pods", body: none, absent: "", gateway: (501, "not served by this gateway") },
     Reach { name: "get-volume", does: "lists the PersistentVolumes", theorem: Theorem::T2, rbac: "cannot list resource \"persistentvolumes\"", method: "GET", target: "/api/v1/persistentvolumes", body: none, absent: "", gateway: NONE },

@@ -27,6 +27,7 @@ mod races;
 mod restart;
 mod strays;
 mod tenant_specs;
+mod watches;
 mod work;
 mod work_kube;
 
@@ -57,6 +58,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         quota::TRIALS,
         quota_growth::TRIALS,
         strays::TRIALS,
+        watches::TRIALS,
         policies::TRIALS,
         gateway_limits::TRIALS,
         gateway_people::TRIALS,

@@ -19,7 +19,7 @@ use bulkhead_serve::Body;
 use http::{HeaderValue, Response, header};
 
 pub(crate) use merge::merge;
-pub(crate) use part::{Sender, Stop};
+pub(crate) use part::{Sender, Stop, gone};
 pub(crate) use seal::{Position, Seal};
 
 /// Namespaces that are asked at a time; more gain little.

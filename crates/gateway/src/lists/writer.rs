@@ -20,18 +20,35 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Writer {
     buffer: Vec<u8>,
     whole: usize,
+    piece: usize,
     begun: Option<oneshot::Sender<()>>,
     pieces: mpsc::Sender<Bytes>,
 }
 
 impl Writer {
+    /// A writer that keeps all that is written.
+    pub(crate) fn whole() -> Self {
+        let (pieces, _) = mpsc::channel(1);
+        Self {
+            buffer: Vec::new(),
+            whole: usize::MAX,
+            piece: usize::MAX,
+            begun: None,
+            pieces,
+        }
+    }
+
+    /// What has been written and not been handed on.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.buffer
+    }
+
     /// Writes. Waits while the client takes nothing.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
-        let most = if self.begun.is_some() {
-            self.whole
-        } else {
-            PIECE
+        let most = match self.begun {
+            Some(_) => self.whole,
+            None => self.piece,
         };
         if self.buffer.len() > most {
             if let Some(begun) = self.begun.take() {
@@ -44,6 +61,29 @@ impl Writer {
                 .await;
         }
     }
+}
+
+/// Runs `work` as the client reads. What is written goes out at once.
+pub(crate) fn stream<W>(work: impl FnOnce(Writer) -> W) -> Body
+where
+    W: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
+    let (pieces, receiver) = mpsc::channel(2);
+    let work = work(Writer {
+        buffer: Vec::new(),
+        whole: 0,
+        piece: 0,
+        begun: None,
+        pieces,
+    });
+    Streamed {
+        pieces: receiver,
+        work: Some(Box::pin(async move {
+            work.await?;
+            Ok(Bytes::new())
+        })),
+    }
+    .boxed_unsync()
 }
 
 /// Runs `work` until it has ended, or written more than [`WHOLE`] bytes.
@@ -68,6 +108,7 @@ where
     let mut work = Box::pin(work(Writer {
         buffer: Vec::new(),
         whole,
+        piece: PIECE,
         begun: Some(begun),
         pieces,
     }));

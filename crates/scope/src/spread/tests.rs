@@ -91,6 +91,30 @@ fn the_state_that_is_meant_replaces_what_was_asked() {
 }
 
 #[test]
+fn a_watch_is_one_watch_for_each_from_the_same_state() {
+    let spread = both(
+        "/api/v1/pods?watch=true&resourceVersion=0&resourceVersionMatch=NotOlderThan&sendInitialEvents=true&labelSelector=a",
+    );
+    let part = &spread.parts()[1];
+    assert_eq!(
+        spread.watch(part, 9, 30).target(),
+        "/api/v1/namespaces/acme/pods?allowWatchBookmarks=true&labelSelector=a&resourceVersion=9&timeoutSeconds=30&watch=true"
+    );
+    assert_eq!(
+        spread.list(part, At::AsAsked, Some(5)).target(),
+        "/api/v1/namespaces/acme/pods?labelSelector=a&limit=5&resourceVersion=0&resourceVersionMatch=NotOlderThan"
+    );
+    let newest =
+        both("/api/v1/pods?watch=true&resourceVersionMatch=NotOlderThan&sendInitialEvents=true");
+    assert_eq!(
+        newest.list(part, At::AsAsked, None).target(),
+        "/api/v1/namespaces/acme/pods"
+    );
+    let fewer = self::spread("/api/v1/pods", vec![member("acme", &["acme"])]);
+    assert!(newest.holds(&fewer) && !fewer.holds(&newest));
+}
+
+#[test]
 fn the_namespaces_are_asked_for_by_the_reader_under_the_tenants_labels() {
     let request = both("/api/v1/pods").namespaces(Some(9));
     assert_eq!(request.credential(), &Credential::Reader);
