@@ -75,6 +75,9 @@ pub enum FieldError {
         /// The API server's words.
         message: String,
     },
+    /// Something did not come about in time.
+    #[error("cannot {0} in time")]
+    Late(String),
     /// A credential could not be made.
     #[error("cannot make the credential {credential}: {reason}")]
     Credential {

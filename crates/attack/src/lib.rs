@@ -7,6 +7,7 @@
 //!
 //! Nothing here runs against anything but a directory that `bulkhead sandbox up` has made.
 
+mod confined;
 mod credential;
 mod field;
 mod kubeconfig;

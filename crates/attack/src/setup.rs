@@ -142,6 +142,7 @@ pub(crate) async fn prepare(field: &mut Field) -> Result<(), FieldError> {
         .await?;
     }
     bind_claim(field).await?;
+    crate::confined::prepare(field).await?;
     let own = field.attacker.namespace.clone();
     let ours = labels::SYSTEM_NAMESPACE;
     let mut wanted: Vec<(Credential, String, &str, Option<&str>)> = Vec::new();
@@ -243,6 +244,7 @@ async fn remove_held(admin: &Client, path: &str) -> Result<(), FieldError> {
 /// Takes everything away again.
 pub(crate) async fn clean(field: &Field) -> Result<(), FieldError> {
     unbind_claim(field).await?;
+    crate::confined::clean(field).await?;
     for (collection, object) in objects(field).into_iter().rev() {
         remove(&field.admin, &path_of(&collection, &object)).await?;
     }

@@ -16,7 +16,11 @@ use Shape::{Anything, List, Object};
 
 static MAP: Shape = Object(&[]);
 static VALUES: Shape = List(&Anything);
-static METADATA: Shape = Object(&[("annotations", &MAP)]);
+static METADATA: Shape = Object(&[
+    ("annotations", &MAP),
+    ("finalizers", &VALUES),
+    ("labels", &MAP),
+]);
 /// Lists that rules over objects read, wherever a kind has them.
 static OBJECT: Shape = Object(&[
     ("metadata", &METADATA),

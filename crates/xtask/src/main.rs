@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask test | generate | differential | bench | races`.
+//! Developer commands: `cargo xtask test | generate | fuzz | differential | bench | races`.
 
 mod bench_admission;
 mod bench_check;
 mod coverage;
 mod differential;
+mod fuzz;
 mod generate;
 mod steps;
 mod tenant_doc;
@@ -46,6 +47,8 @@ enum Command {
     /// Hold an evaluator against the original that it follows, over many generated cases
     #[command(subcommand)]
     Differential(Differential),
+    /// Feed the fuzz targets, one after the other (needs cargo-fuzz, a nightly and a C++ compiler)
+    Fuzz(fuzz::Arguments),
     /// Measure, in ratios against a peer in the same run
     #[command(subcommand)]
     Bench(Bench),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Races { seconds } => steps::races(seconds),
         Command::Differential(Differential::Psp(arguments)) => differential::psp(&arguments),
         Command::Differential(Differential::Rego(arguments)) => differential::rego(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
         Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
     };

@@ -28,6 +28,7 @@ const GRABS: &[Grab] = &[
     Grab { control: "device-class-unlisted", variant: "claim", does: "claims a device of a class that was not granted", theorem: Theorem::T5, collection: CLAIMS, spec: || json!({"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu.example"}}]}}) },
     Grab { control: "device-class-unlisted", variant: "alternative", does: "hides a class that was not granted among alternatives", theorem: Theorem::T5, collection: TEMPLATES, spec: || json!({"spec": {"devices": {"requests": [{"name": "r", "firstAvailable": [{"name": "a", "deviceClassName": "gpu.example"}]}]}}}) },
     Grab { control: "drain-blocked", variant: "zero", does: "keeps its pods where they are by a budget of nothing", theorem: Theorem::T5, collection: BUDGETS, spec: || json!({"maxUnavailable": 0, "selector": {"matchLabels": {"attack": "x"}}}) },
+    Grab { control: "drain-blocked", variant: "rounded", does: "keeps its pods where they are by a share that is rounded up to all of them", theorem: Theorem::T5, collection: BUDGETS, spec: || json!({"minAvailable": "99%", "selector": {}}) },
     Grab { control: "drain-blocked", variant: "share", does: "keeps its pods where they are by demanding all of them", theorem: Theorem::T5, collection: BUDGETS, spec: || json!({"minAvailable": "100%", "selector": {}}) },
 ];
 

@@ -29,7 +29,7 @@ pub(super) fn techniques() -> Vec<Technique> {
     let mut all = Vec::new();
 
     let made = move |field: &crate::Field| {
-        let name = "attack-fs-group-null";
+        let name = "attack-missing-fs-group-null";
         let body = json!({"metadata": {"name": name}, "spec": without_group(Value::Null)});
         let collection = field.fill(pods);
         let request = Request::post(format!("{collection}?dryRun=All"), &body);
@@ -39,7 +39,39 @@ pub(super) fn techniques() -> Vec<Technique> {
     let does = "Creates a pod with a Secret whose file group is set to nothing.";
     let group = Expected::new(Layer::Harmless, 201, "\"fsGroup\":").lacking("\"fsGroup\":0");
     all.push(
-        Technique::new("fs-group-null", Family::Pods, Theorem::T2, does, made).stopped_by(group),
+        Technique::new(
+            "missing-fs-group-null",
+            Family::Pods,
+            Theorem::T2,
+            does,
+            made,
+        )
+        .stopped_by(group),
+    );
+
+    let projected = move |field: &crate::Field| {
+        let name = "attack-missing-fs-group-token";
+        let source =
+            json!({"serviceAccountToken": {"path": "t", "audience": "bulkhead.dev/gateway"}});
+        let volume = json!({"name": "v", "projected": {"sources": [source]}});
+        let spec = good_but(&[("/volumes", json!([volume]))]);
+        let body = json!({"metadata": {"name": name}, "spec": spec});
+        let collection = field.fill(pods);
+        let request = Request::post(format!("{collection}?dryRun=All"), &body);
+        Attack::shot(Door::ApiServer, star(), request)
+            .truth(Truth::Absent(format!("{collection}/{name}")))
+    };
+    let does = "Creates a pod whose token would be everybody's to read.";
+    let group = Expected::new(Layer::Harmless, 201, "\"fsGroup\":").lacking("\"fsGroup\":0");
+    all.push(
+        Technique::new(
+            "missing-fs-group-token",
+            Family::Pods,
+            Theorem::T3,
+            does,
+            projected,
+        )
+        .stopped_by(group),
     );
 
     let applied = move |field: &crate::Field| {

@@ -3,6 +3,7 @@
 mod bad_pods;
 mod bodies;
 mod cluster_scope;
+mod confined;
 mod credentials;
 mod cross_tenant;
 mod devices_and_budgets;
@@ -42,6 +43,7 @@ pub fn techniques() -> Vec<Technique> {
         services::techniques(),
         network::techniques(),
         network::doors(),
+        confined::techniques(),
         devices_and_budgets::techniques(),
         grants::techniques(),
         status::techniques(),

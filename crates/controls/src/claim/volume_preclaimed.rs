@@ -25,13 +25,24 @@ pub(crate) const CONTROL: Control = Control {
         'system:serviceaccount:kube-system:persistent-volume-binder'])))
         && !has(object.spec.selector)
         && !object.spec.?dataSourceRef.?namespace.hasValue()
-        && !('volume.beta.kubernetes.io/storage-class' in object.metadata.?annotations.orValue({}))"#,
+        && !('volume.beta.kubernetes.io/storage-class' in object.metadata.?annotations.orValue({}))
+        && (!('volume.kubernetes.io/selected-node' in object.metadata.?annotations.orValue({}))
+        || (request.operation == 'UPDATE' && (request.userInfo.username in ['system:kube-scheduler', 'system:kube-controller-manager',
+        'system:serviceaccount:kube-system:persistent-volume-binder']
+        || oldObject.metadata.?annotations[?'volume.kubernetes.io/selected-node'].orValue('')
+        == object.metadata.annotations['volume.kubernetes.io/selected-node'])))"#,
     ),
     mend: Mend::ByHand,
 };
 
 /// Beats `spec.storageClassName`, behind the back of whoever counts by the field.
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// Makes the volume on that node, and the pod follows its volume.
+const NODE_ANNOTATION: &str = "volume.kubernetes.io/selected-node";
+
+/// Who chooses nodes.
+const SCHEDULER: &str = "system:kube-scheduler";
 
 /// Who writes `spec.volumeName` when a claim is bound: the controller manager's own identity, or
 /// the ServiceAccount that it uses for this.
@@ -61,6 +72,24 @@ fn check(claim: &Claim<'_>, context: &Context<'_>, findings: &mut Findings) {
             format!("is {}, which overrides `storageClassName`", shown(class)),
         );
     }
+    if let Some(node) = claim.metadata().at("annotations").get(NODE_ANNOTATION)
+        && !scheduled(claim, node, context)
+    {
+        findings.add(
+            claim.path("metadata.annotations").key(NODE_ANNOTATION),
+            format!("is {}, which makes the volume on that node", shown(node)),
+        );
+    }
+}
+
+/// Whether the cluster chose the node, or the claim had it before.
+fn scheduled(claim: &Claim<'_>, node: &Json<'_>, context: &Context<'_>) -> bool {
+    if !claim.is_object() || context.operation != Operation::Update {
+        return false;
+    }
+    let user = context.user.username.as_str();
+    let before = Fields::of(context.old).at("metadata").at("annotations");
+    before.get(NODE_ANNOTATION) == Some(node) || user == SCHEDULER || BINDERS.contains(&user)
 }
 
 /// Whether the cluster chose the volume: the claim had it before, or the binder sets it now. The

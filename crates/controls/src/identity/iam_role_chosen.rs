@@ -1,7 +1,7 @@
 //! A ServiceAccount that names a role of the cloud is that role, as far as its trust policy goes.
 
-use bulkhead_model::FieldPath;
 use bulkhead_model::view::Fields;
+use bulkhead_model::{FieldPath, Json};
 
 use crate::context::{Context, Findings, shown};
 use crate::control::{Control, Mend, Rule, Section, Severity};
@@ -22,14 +22,22 @@ pub(crate) const CONTROL: Control = Control {
 };
 
 /// The annotations that choose a role, on ServiceAccounts and pods: EKS, kube2iam and kiam, GKE,
-/// Azure.
-const ROLES: [&str; 5] = [
+/// Azure, Alibaba Cloud.
+const ROLES: [&str; 7] = [
     "azure.workload.identity/client-id",
+    "azure.workload.identity/tenant-id",
     "eks.amazonaws.com/role-arn",
     "iam.amazonaws.com/external-id",
     "iam.amazonaws.com/role",
     "iam.gke.io/gcp-service-account",
+    "pod-identity.alibabacloud.com/role-name",
 ];
+
+/// The label by which Azure's older pod identity chooses one.
+const BINDING: &str = "aadpodidbinding";
+
+/// The account of a Windows domain that a container runs as, by name and by content.
+const DOMAIN_ACCOUNTS: [&str; 2] = ["gmsaCredentialSpecName", "gmsaCredentialSpec"];
 
 fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
     if object.is("", "serviceaccounts") {
@@ -39,6 +47,27 @@ fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
     for pod in object.pods() {
         let path = || pod.path("metadata.annotations");
         chosen(pod.metadata(), path, context, findings);
+        let bound = pod.metadata().at("labels").get(BINDING);
+        unlisted(
+            bound,
+            || pod.path("metadata.labels").key(BINDING),
+            context,
+            findings,
+        );
+        let own = pod.containers().map(|container| {
+            let path = container.path("securityContext.windowsOptions");
+            (container.security_context(), path)
+        });
+        let whole = (
+            pod.security_context(),
+            pod.path("spec.securityContext.windowsOptions"),
+        );
+        for (security, path) in std::iter::once(whole).chain(own) {
+            for field in DOMAIN_ACCOUNTS {
+                let account = security.at("windowsOptions").get(field);
+                unlisted(account, || path.clone().then(field), context, findings);
+            }
+        }
     }
 }
 
@@ -50,15 +79,23 @@ fn chosen(
 ) {
     let annotations = metadata.at("annotations");
     for key in ROLES {
-        let Some(role) = annotations.get(key) else {
-            continue;
-        };
-        let listed = &context.rules.service_accounts.iam_roles;
-        if role.as_str().is_none_or(|role| !listed.contains(role)) {
-            findings.add(
-                path().key(key),
-                format!("is {}, which is on no list of the tenant's", shown(role)),
-            );
-        }
+        unlisted(annotations.get(key), || path().key(key), context, findings);
+    }
+}
+
+fn unlisted(
+    role: Option<&Json<'_>>,
+    path: impl Fn() -> FieldPath,
+    context: &Context<'_>,
+    findings: &mut Findings,
+) {
+    let listed = &context.rules.service_accounts.iam_roles;
+    if let Some(role) = role
+        && role.as_str().is_none_or(|role| !listed.contains(role))
+    {
+        findings.add(
+            path(),
+            format!("is {}, which is on no list of the tenant's", shown(role)),
+        );
     }
 }

@@ -33,6 +33,16 @@ const LISTENERS: [&str; 2] = ["gateways", "listenersets"];
 /// like into the configuration that all tenants share.
 const BACK_DOORS: [&str; 4] = ["server-alias", "-snippet", "-snippets", "/config-backend"];
 
+/// What external-dns makes records for, names with commas between them: on Services, Ingresses, Gateways,
+/// and routes, whatever their own hosts are.
+const RECORDS: [&str; 2] = [
+    "external-dns.alpha.kubernetes.io/hostname",
+    "external-dns.alpha.kubernetes.io/internal-hostname",
+];
+
+/// Steers those records to an address of the author's choice.
+const RECORD_TARGET: &str = "external-dns.alpha.kubernetes.io/target";
+
 /// A place that says for which name an object answers.
 struct Place<'a> {
     path: FieldPath,
@@ -86,6 +96,7 @@ fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
             }
         }
     }
+    records(object, context, findings);
     if object.is("networking.k8s.io", "ingresses") {
         for (key, value) in object.metadata().at("annotations").iter() {
             if BACK_DOORS.iter().any(|end| key.ends_with(end)) {
@@ -98,6 +109,30 @@ fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
                 );
             }
         }
+    }
+}
+
+/// Records in the domain name system are not the ledger's: a name has to be the tenant's alone.
+fn records(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
+    let annotations = object.metadata().at("annotations");
+    let path = |key| FieldPath::of("metadata.annotations").key(key);
+    let allowed = &context.rules.exposure.hostnames;
+    for key in RECORDS {
+        let Some(value) = annotations.get(key) else {
+            continue;
+        };
+        let own = value.as_str().is_some_and(|names| {
+            let mut names = names.split(',').map(str::trim);
+            names.all(|name| allowed.permits(name.trim_end_matches('.')))
+        });
+        if !own {
+            let detail = format!("{}; the tenant may use {allowed}", is(value));
+            findings.add(path(key), detail);
+        }
+    }
+    if let Some(value) = annotations.get(RECORD_TARGET) {
+        let detail = format!("is {}, which leads a name to any address", shown(value));
+        findings.add(path(RECORD_TARGET), detail);
     }
 }
 

@@ -32,6 +32,16 @@ const ANNOTATIONS: [(&str, &str); 3] = [
 /// as long as the pod asks.
 const LONGEST_GRACE: i64 = 3600;
 
+/// Finalizers of the control plane's, which it takes away itself.
+const FINALIZERS: [&str; 3] = [
+    "batch.kubernetes.io/job-tracking",
+    "foregroundDeletion",
+    "orphan",
+];
+
+/// A share is rounded up to whole pods: with more than this, none of ten may go.
+const LARGEST_SHARE: i64 = 90;
+
 fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
     if object.is("policy", "poddisruptionbudgets") {
         return check_budget(object.spec(), findings);
@@ -51,7 +61,7 @@ fn check_budget(spec: Fields<'_>, findings: &mut Findings) {
     // A number of pods may be all or a few; only a share tells.
     if let Some(value) = spec.get("minAvailable")
         && value.as_i64().is_none()
-        && amount(value).is_none_or(|amount| amount >= 100)
+        && amount(value).is_none_or(|share| share > LARGEST_SHARE)
     {
         findings.add(path("minAvailable"), is(value));
     }
@@ -72,6 +82,17 @@ fn check_pod(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
             && value.as_str() != Some(harmless)
         {
             findings.add(pod.path("metadata.annotations").key(key), is(value));
+        }
+    }
+    // An eviction waits for whoever has to take a finalizer away.
+    let before = Fields::of(context.old).at("metadata").list("finalizers");
+    for (index, value) in pod.metadata().list("finalizers").iter().enumerate() {
+        let known = value
+            .as_str()
+            .is_some_and(|name| FINALIZERS.contains(&name));
+        let kept = context.old_pod_spec().is_some() && before.contains(value);
+        if !known && !kept {
+            findings.add(pod.path("metadata.finalizers").index(index), is(value));
         }
     }
     const GRACE: &str = "terminationGracePeriodSeconds";

@@ -18,8 +18,8 @@ pub(crate) const CONTROL: Control = Control {
     rule: Rule::Pod(check),
     cel: Some(
         r#"variables.annotations.all(k, !k.matches('^(cdi[.]k8s[.]io/|dev[.]gvisor[.]|io[.]containerd[.]'
-        + '|io[.]katacontainers[.]|io[.]kubernetes[.]cri-o[.]|io[.]kubernetes[.]cri[.]|kubernetes[.]io/config[.]|run[.]oci[.])')
-        && !k.matches('^([^/]*[.])?(crio[.]io|nri[.]io|noderesource[.]dev)(/.*)?$')
+        + '|io[.]katacontainers[.]|io[.]kubernetes[.]cri-o[.]|io[.]kubernetes[.]cri[.]|kubernetes[.]io/config[.]|org[.]systemd[.]property[.]|run[.]oci[.])')
+        && !k.matches('^([^/]*[.])?(crio[.]io|nri[.]io|nri[.]containerd[.]io|noderesource[.]dev)(/.*)?$')
         && !(k in ['cni.projectcalico.org/allowedSourcePrefixes', 'cni.projectcalico.org/floatingIPs',
         'cni.projectcalico.org/hwAddr', 'cni.projectcalico.org/ipAddrs', 'cni.projectcalico.org/ipAddrsNoIpam',
         'k8s.ovn.org/routing-namespaces', 'k8s.v1.cni.cncf.io/networks', 'module.wasm.image/variant',
@@ -29,8 +29,9 @@ pub(crate) const CONTROL: Control = Control {
 };
 
 /// What the keys start with: Container Device Interface, Kata, gVisor, containerd, CRI-O, crun, the
-/// Node Resource Interface, and what makes a pod a mirror of a kubelet's static one.
-const PREFIXES: [&str; 8] = [
+/// Node Resource Interface, properties of systemd units (CRI-O hands every annotation of a pod to the
+/// runtime, which sets them as root, programs to be started among them), and what makes a pod a mirror of a kubelet's static one.
+const PREFIXES: [&str; 9] = [
     "cdi.k8s.io/",
     "dev.gvisor.",
     "io.containerd.",
@@ -38,11 +39,12 @@ const PREFIXES: [&str; 8] = [
     "io.kubernetes.cri-o.",
     "io.kubernetes.cri.",
     "kubernetes.io/config.",
+    "org.systemd.property.",
     "run.oci.",
 ];
 
 /// Domains whose keys count, with their subdomains: CRI-O's newer ones, NRI plugins.
-const DOMAINS: [&str; 3] = ["crio.io", "nri.io", "noderesource.dev"];
+const DOMAINS: [&str; 4] = ["crio.io", "nri.io", "nri.containerd.io", "noderesource.dev"];
 
 /// Single keys: more networks (Multus), addresses of one's own choice (Calico, OVN, AWS), checkpoint
 /// and WebAssembly switches of runtimes. Not what plugins write back, such as
@@ -93,6 +95,9 @@ mod tests {
             ("io.kubernetes.cri-o.Devices", true),
             ("kubernetes.io/config.mirror", true),
             ("devices.nri.io/container.main", true),
+            ("ulimits.nri.containerd.io/container.main", true),
+            ("org.systemd.property.ExecStartPost", true),
+            ("org.systemd.properties", false),
             ("k8s.v1.cni.cncf.io/networks", true),
             ("k8s.v1.cni.cncf.io/network-status", false),
             ("cni.projectcalico.org/podIP", false),

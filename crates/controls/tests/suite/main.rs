@@ -10,6 +10,7 @@
 mod admission;
 mod corpora;
 mod exposure;
+mod fuzz;
 mod odd_types;
 mod pages;
 mod placement;
