@@ -14,7 +14,11 @@ use crate::{KIND, MAX_NAME, REFUSED_CLUSTER_ROLES};
 /// The CustomResourceDefinitions of Bulkhead, for server-side apply.
 #[must_use]
 pub fn crds() -> Vec<Value> {
-    vec![tenants(), crate::ledger::crd()]
+    vec![
+        tenants(),
+        crate::ledger::crd(),
+        crate::pod_security_policy::crd(),
+    ]
 }
 
 fn tenants() -> Value {

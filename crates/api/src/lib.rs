@@ -15,6 +15,7 @@ mod limits;
 mod network;
 mod nodes;
 mod parse;
+mod pod_security_policy;
 mod status;
 
 /// The fields of an object as it is stored.

@@ -107,6 +107,12 @@ pub enum ClusterError {
         /// Why.
         source: Failure,
     },
+    /// The API server did not say whether somebody has a right.
+    #[error("cannot have a right reviewed")]
+    ReviewAccess {
+        /// Why.
+        source: Failure,
+    },
     /// A request could not be forwarded, or its answer broke off.
     #[error("cannot forward the request")]
     Forward {
@@ -179,6 +185,7 @@ impl ClusterError {
             | Self::Delete { source, .. }
             | Self::Evict { source, .. }
             | Self::ReviewToken { source }
+            | Self::ReviewAccess { source }
             | Self::Forward { source } => Some(source),
             Self::Kubeconfig { .. } | Self::Object { .. } | Self::UnknownKind { .. } => None,
         }

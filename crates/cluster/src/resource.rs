@@ -39,6 +39,12 @@ impl Kind {
         Self::new("bulkhead.dev/v1alpha1", "LedgerEntry")
     }
 
+    /// A PodSecurityPolicy of Bulkhead's group.
+    #[must_use]
+    pub fn pod_security_policy() -> Self {
+        Self::new("bulkhead.dev/v1alpha1", "PodSecurityPolicy")
+    }
+
     /// The core Namespace.
     #[must_use]
     pub fn namespace() -> Self {

@@ -66,6 +66,28 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Whether somebody has a right: `spec` is that of a SubjectAccessReview.
+    ///
+    /// # Errors
+    /// [`ClusterError::ReviewAccess`] if the API server gives no answer; nothing is known of the
+    /// right then.
+    pub async fn review_access(&self, spec: &Value) -> Result<bool, ClusterError> {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec,
+        });
+        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        let answer = call(&self.client, Method::POST, path, Payload::Json(&review)).await;
+        let allowed = answer.and_then(|answer| {
+            let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool);
+            allowed.ok_or_else(|| Failure::Answer {
+                problem: "`status.allowed` is missing".to_owned(),
+            })
+        });
+        allowed.map_err(|source| ClusterError::ReviewAccess { source })
+    }
+}
+
 /// A token counts if it is authenticated, without an error, and for our audience. An
 /// authenticator that knows no audiences leaves them out: its tokens are for the API server.
 fn verdict(answer: &Value, audience: Option<&str>) -> Result<Option<TokenUser>, Failure> {

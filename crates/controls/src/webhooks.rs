@@ -69,7 +69,7 @@ request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) \
 || object.metadata.?finalizers.orValue([]).exists(x, !(x in oldObject.metadata.?finalizers.orValue([])))";
 
 /// The MutatingWebhookConfiguration and the ValidatingWebhookConfiguration, in this order. They
-/// name `/mutate`, `/validate` and `/tenants`.
+/// name `/mutate`, `/validate`, `/tenants` and `/policies`.
 #[must_use]
 pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     let mut mend = webhook("mend", client, "/mutate", mending_rules());
@@ -101,12 +101,17 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     }]);
     let mut tenants = webhook("tenants", client, "/tenants", tenants);
     set(&mut tenants, "matchConditions", json!([changes()]));
+    let policies = json!([{
+        "apiGroups": [labels::GROUP], "apiVersions": ["*"], "resources": ["podsecuritypolicies"],
+        "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
+    }]);
+    let policies = webhook("policies", client, "/policies", policies);
     vec![
         configuration("MutatingWebhookConfiguration", "bulkhead-mend", vec![mend]),
         configuration(
             "ValidatingWebhookConfiguration",
             "bulkhead-judge",
-            vec![judge, tenants],
+            vec![judge, tenants, policies],
         ),
     ]
 }

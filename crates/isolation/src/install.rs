@@ -120,6 +120,13 @@ fn webhook() -> Value {
             &["persistentvolumeclaims", "persistentvolumes"],
             &["get"],
         ),
+        // Who may `use` which policy, asked for each pod.
+        rule(GROUP, &["podsecuritypolicies"], WATCH),
+        rule(
+            "authorization.k8s.io",
+            &["subjectaccessreviews"],
+            &["create"],
+        ),
     ];
     role("bulkhead-webhook", [caches(), facts].concat())
 }

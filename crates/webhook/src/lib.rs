@@ -9,6 +9,7 @@ mod facts;
 mod hostnames;
 mod metrics;
 mod namespaces;
+mod policies;
 mod quota;
 mod routes;
 mod run;

@@ -14,6 +14,7 @@ use crate::facts::look_up;
 use crate::hostnames;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
+use crate::policies::{self, PodPolicies};
 use crate::quota::Quotas;
 use crate::tenants;
 
@@ -25,6 +26,8 @@ pub struct Webhook {
     namespaces: Namespaces,
     tenants: TenantCache,
     metrics: Metrics,
+    /// None where there is no cluster to have them.
+    policies: Option<PodPolicies>,
     /// None where there is no cluster to count in.
     quotas: Option<std::sync::Arc<Quotas>>,
 }
@@ -34,6 +37,7 @@ enum Route {
     Mutate,
     Validate,
     Tenants,
+    Policies,
 }
 
 impl Route {
@@ -42,6 +46,7 @@ impl Route {
             Self::Mutate => "/mutate",
             Self::Validate => "/validate",
             Self::Tenants => "/tenants",
+            Self::Policies => "/policies",
         }
     }
 }
@@ -54,8 +59,10 @@ impl Webhook {
         tenants: TenantCache,
         cluster: Cluster,
         quotas: std::sync::Arc<Quotas>,
+        policies: PodPolicies,
     ) -> Self {
         Self {
+            policies: Some(policies),
             quotas: Some(quotas),
             namespaces: Namespaces::new(namespaces, Some(cluster)),
             tenants,
@@ -68,6 +75,7 @@ impl Webhook {
     #[must_use]
     pub fn fixed(namespaces: Vec<Value>, tenants: Vec<Value>) -> Self {
         Self {
+            policies: None,
             quotas: None,
             namespaces: Namespaces::new(NamespaceCache::fixed(namespaces), None),
             tenants: TenantCache::fixed(tenants),
@@ -81,6 +89,7 @@ impl Webhook {
         self.namespaces.is_ready()
             && self.tenants.is_ready()
             && self.quotas.as_ref().is_none_or(|quotas| quotas.is_ready())
+            && self.policies.as_ref().is_none_or(PodPolicies::is_ready)
     }
 
     /// Answers one request. What is no AdmissionReview gets an HTTP error, at which the API
@@ -100,6 +109,7 @@ impl Webhook {
             "/mutate" => Route::Mutate,
             "/validate" => Route::Validate,
             "/tenants" => Route::Tenants,
+            "/policies" => Route::Policies,
             _ => return text(StatusCode::NOT_FOUND, "not found\n"),
         };
         if request.method() != Method::POST {
@@ -162,6 +172,9 @@ impl Webhook {
         if matches!(route, Route::Tenants) {
             return tenants::check(request, &self.tenants);
         }
+        if matches!(route, Route::Policies) {
+            return policies::check(request);
+        }
         let Some(namespace) = request.namespace.as_deref().filter(|name| !name.is_empty()) else {
             let message = format!(
                 "{} has no namespace, so no tenant's rules",
@@ -177,13 +190,21 @@ impl Webhook {
             }
         };
         match route {
-            Route::Mutate => mend(request, &rules),
-            Route::Validate | Route::Tenants => {
+            Route::Mutate => {
+                let answer = mend(request, &rules);
+                self.with_policies(request, answer).await
+            }
+            Route::Validate | Route::Tenants | Route::Policies => {
                 let cluster = self.namespaces.cluster();
                 let facts = look_up(cluster, request, &rules).await;
                 let answer = answer_to(bulkhead_controls::judge(request, &rules, &facts));
                 if !matches!(answer, Answer::Allowed) {
                     return answer;
+                }
+                if let Some(policies) = &self.policies
+                    && let Err(denial) = policies.judge(request).await
+                {
+                    return Answer::Denied(denial);
                 }
                 // Last, so that as little as can be is claimed for what is refused.
                 match hostnames::claim(cluster, request, &rules).await {
@@ -196,6 +217,26 @@ impl Webhook {
 }
 
 impl Webhook {
+    /// What a PodSecurityPolicy sets comes after what the controls set: it sees the mended pod.
+    async fn with_policies(&self, request: &AdmissionRequest<'_>, answer: Answer) -> Answer {
+        let (Some(policies), Answer::Allowed | Answer::Patched(_)) = (&self.policies, &answer)
+        else {
+            return answer;
+        };
+        let set = match policies.mend(request).await {
+            Ok(set) => set,
+            Err(denial) => return Answer::Denied(denial),
+        };
+        match answer {
+            answer if set.is_empty() => answer,
+            Answer::Patched(mut operations) => {
+                operations.extend(set);
+                Answer::Patched(operations)
+            }
+            _ => Answer::Patched(set),
+        }
+    }
+
     /// Charges what has been judged, after everybody has mended it.
     async fn charge(&self, request: &AdmissionRequest<'_>, rules: &TenantRules) -> Answer {
         let charged = match &self.quotas {

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
 use bulkhead_serve::{Limits, Server, TlsFiles};
 
+use crate::policies::PodPolicies;
 use crate::quota::Quotas;
 use crate::routes::Webhook;
 
@@ -49,7 +50,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let tenants = TenantCache::start(&cluster);
     tracing::info!(address = %server.address(), "the webhook listens");
     let quotas = Quotas::start(&cluster, namespaces.clone(), identity());
-    let webhook = Arc::new(Webhook::new(namespaces, tenants, cluster, quotas));
+    let policies = PodPolicies::start(&cluster);
+    let webhook = Arc::new(Webhook::new(namespaces, tenants, cluster, quotas, policies));
     let handler = move |request, _| {
         let webhook = Arc::clone(&webhook);
         async move { webhook.respond(request).await }

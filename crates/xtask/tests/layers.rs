@@ -38,7 +38,15 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "webhook",
         Kind::App,
-        &["api", "cluster", "controls", "isolation", "model", "serve"],
+        &[
+            "api",
+            "cluster",
+            "controls",
+            "isolation",
+            "model",
+            "psp",
+            "serve",
+        ],
     ),
     (
         "controller",

@@ -19,6 +19,7 @@ mod lists;
 mod networks;
 mod nodes;
 mod outages;
+mod pod_policies;
 mod policies;
 mod policy_objects;
 mod quota;
@@ -83,6 +84,7 @@ pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         faults::TRIALS,
         fairness::TRIALS,
         quota::DISRUPTIVE,
+        pod_policies::DISRUPTIVE,
         races::TRIALS,
     ];
     tables
