@@ -79,7 +79,8 @@ impl Bed {
         Ok(entries)
     }
 
-    fn all_since(&self, mark: Mark) -> anyhow::Result<Vec<Value>> {
+    /// Everything that was asked since.
+    pub(crate) fn all_since(&self, mark: Mark) -> anyhow::Result<Vec<Value>> {
         let mut file = File::open(self.layout.audit_log())?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut log = String::new();

@@ -136,7 +136,14 @@ impl Gateway {
             audit_id: audit.id.clone(),
             client: peer.address.ip(),
         };
-        let scoped = match scope(asked, &caller, body)? {
+        let outcome = scope(asked, &caller, body)?;
+        // Nothing that is made here has another protocol.
+        if head.headers.contains_key(header::UPGRADE) && !matches!(outcome, Outcome::Forward(_)) {
+            return Err(Denial::not_implemented(
+                "this gateway changes no protocols: leave out the `Upgrade` header",
+            ));
+        }
+        let scoped = match outcome {
             Outcome::Forward(scoped) => scoped,
             Outcome::Answer(value) => return Ok(answer::object(StatusCode::CREATED, &value)),
             Outcome::Each { requests, spec } => {

@@ -17,6 +17,7 @@ mod scoped;
 mod selector;
 mod served;
 mod spread;
+pub mod table;
 
 pub use body::{Body, PatchType};
 pub use caller::{Caller, Claim, Membership};

@@ -1,5 +1,6 @@
 //! Self-reviews: answers about the caller's own rights, true through the gateway.
 
+use bulkhead_model::labels;
 use serde_json::{Value, json};
 
 use crate::body::{Body, text_at};
@@ -61,7 +62,7 @@ pub(crate) fn review<'a>(
         ));
     };
     match kind {
-        SelfReview::Subject => Ok(Review::Upstream(first)),
+        SelfReview::Subject => Ok(Review::Answer(whoami(caller))),
         SelfReview::Rules => match text_at(object, &["spec", "namespace"])? {
             None | Some("") => Ok(Review::Upstream(first)),
             Some(namespace) => caller
@@ -145,6 +146,30 @@ fn access<'a>(
             let reason = Denial::not_found("", "namespaces", &namespace).message;
             Review::Answer(answer(object, false, &reason))
         }
+    })
+}
+
+/// Who the caller is: the person, and the users that stand for it at the API server.
+fn whoami(caller: &Caller) -> Value {
+    let users: Vec<String> = caller
+        .memberships
+        .iter()
+        .map(|m| m.user.to_string())
+        .collect();
+    let tenants: Vec<&str> = caller
+        .memberships
+        .iter()
+        .map(|m| m.tenant.as_str())
+        .collect();
+    json!({
+        "kind": "SelfSubjectReview",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {},
+        "status": {"userInfo": {
+            "username": caller.person,
+            "groups": [labels::TENANTS_GROUP],
+            "extra": {"bulkhead.dev/acts-as": users, "bulkhead.dev/tenants": tenants},
+        }},
     })
 }
 

@@ -115,6 +115,23 @@ pub(crate) fn check_subresource(resource: &Resource, verb: Verb) -> Result<(), D
     })
 }
 
+/// The subresources that are open, with the verbs that they take.
+pub(crate) fn subresources() -> &'static [(&'static str, &'static [Verb])] {
+    &SUBRESOURCES
+}
+
+/// Whether Kubernetes has a subresource that the gateway does not carry.
+pub(crate) fn is_not_carried(subresource: &str) -> bool {
+    NOT_CARRIED.contains(&subresource)
+}
+
+/// Whether a subresource is open to a verb.
+pub(crate) fn takes(subresource: &str, verb: Verb) -> bool {
+    subresources()
+        .iter()
+        .any(|(known, verbs)| *known == subresource && verbs.contains(&verb))
+}
+
 /// Whether [`check_subresource`] lets anything pass of this subresource; for access reviews.
 pub(crate) fn carries(subresource: &str) -> bool {
     SUBRESOURCES.iter().any(|(known, _)| *known == subresource)

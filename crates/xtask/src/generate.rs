@@ -106,6 +106,7 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>> {
         "docs/tenant.md".into(),
         crate::tenant_doc::markdown(&bulkhead_api::crds())?,
     );
+    files.insert("docs/gateway.md".into(), crate::gateway_doc::markdown());
     files.insert("crates/protobuf/src/table.json".into(), from_go(root, &[])?);
     files.insert(
         "crates/protobuf/tests/fixtures.jsonl".into(),

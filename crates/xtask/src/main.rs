@@ -5,6 +5,7 @@ mod bench_check;
 mod coverage;
 mod differential;
 mod fuzz;
+mod gateway_doc;
 mod generate;
 mod steps;
 mod tenant_doc;

@@ -82,7 +82,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "e2e",
         Kind::Dev,
-        &["attack", "controls", "model", "sandbox", "serve"],
+        &["attack", "controls", "model", "sandbox", "scope", "serve"],
     ),
     (
         "xtask",
@@ -94,6 +94,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
             "controls",
             "isolation",
             "model",
+            "scope",
             "serve",
             "webhook",
         ],

@@ -31,17 +31,17 @@ pub(super) const TRIALS: &[(&str, Check)] = &[
 ];
 
 /// A resource or subresource as discovery has it.
-struct Served {
-    group: String,
+pub(super) struct Served {
+    pub(super) group: String,
     version: String,
     /// `pods` or `pods/log`.
-    name: String,
-    namespaced: bool,
-    verbs: Vec<String>,
+    pub(super) name: String,
+    pub(super) namespaced: bool,
+    pub(super) verbs: Vec<String>,
 }
 
 impl Served {
-    fn list(bed: &Bed) -> anyhow::Result<Vec<Self>> {
+    pub(super) fn list(bed: &Bed) -> anyhow::Result<Vec<Self>> {
         let mut versions = vec![("/api/v1".to_owned(), String::new(), "v1".to_owned())];
         let groups = bed.do_as_admin(&Request::get("/apis"))?;
         for group in groups
@@ -98,12 +98,17 @@ impl Served {
     }
 
     /// `GROUP/VERSION NAME`.
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("{}/{} {}", self.group, self.version, self.name)
     }
 
-    /// The requests by which a verb is tried in a namespace.
+    /// The requests by which a verb is tried on what is the victim's.
     fn request(&self, verb: &str, namespace: &str) -> Option<Request> {
+        self.ask(verb, namespace, "attack-victim")
+    }
+
+    /// The request for a verb in a namespace, or in none if that is empty.
+    pub(super) fn ask(&self, verb: &str, namespace: &str, name: &str) -> Option<Request> {
         let root = match self.group.as_str() {
             "" => format!("/api/{}", self.version),
             group => format!("/apis/{group}/{}", self.version),
@@ -112,14 +117,15 @@ impl Served {
             Some((resource, sub)) => (resource, Some(sub)),
             None => (self.name.as_str(), None),
         };
-        let collection = match (self.namespaced, resource) {
+        let collection = match (self.namespaced, namespace) {
+            (_, "") => format!("{root}/{resource}"),
             (true, _) => format!("{root}/namespaces/{namespace}/{resource}"),
             (false, _) => format!("{root}/{resource}"),
         };
         let name = if (resource, self.namespaced) == ("namespaces", false) {
             namespace
         } else {
-            "attack-victim"
+            name
         };
         let object = match sub {
             Some(sub) => format!("{collection}/{name}/{sub}"),
@@ -130,7 +136,10 @@ impl Served {
         Some(match (verb, sub) {
             ("get", _) => Request::get(object),
             ("list", _) => Request::get(collection),
-            ("watch", _) => Request::get(format!("{collection}?watch=true&timeoutSeconds=1")),
+            // So old that the watch ends at once.
+            ("watch", _) => Request::get(format!(
+                "{collection}?watch=true&timeoutSeconds=1&resourceVersion=1"
+            )),
             ("create", None) => Request::post(dry(&collection), &body),
             ("create", Some(_)) => Request::post(dry(&object), &body),
             ("update", _) => Request::put(dry(&object), &body),

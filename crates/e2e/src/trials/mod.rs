@@ -26,6 +26,7 @@ mod quota;
 mod quota_growth;
 mod races;
 mod restart;
+mod scope;
 mod strays;
 mod tenant_specs;
 mod watches;
@@ -58,6 +59,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         lists::TRIALS,
         quota::TRIALS,
         quota_growth::TRIALS,
+        scope::TRIALS,
         strays::TRIALS,
         watches::TRIALS,
         policies::TRIALS,
