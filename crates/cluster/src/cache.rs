@@ -138,12 +138,20 @@ impl Changes {
 
 #[expect(
     private_bounds,
-    reason = "the two kinds of records are made here and nowhere else"
+    reason = "the few kinds of records are made here and nowhere else"
 )]
 impl<R: Record> Cache<R> {
     pub(crate) fn follow(cluster: &Cluster, kind: Kind, selector: &str) -> Self {
+        Self::follow_events(cluster.watch_as(kind, None, selector, R::parse))
+    }
+
+    /// [`Self::follow`] in one namespace, all objects of the kind.
+    pub(crate) fn follow_in(cluster: &Cluster, kind: Kind, namespace: &str) -> Self {
+        Self::follow_events(cluster.watch_as(kind, Some(namespace), "", R::parse))
+    }
+
+    fn follow_events(mut events: mpsc::Receiver<Event<(String, R)>>) -> Self {
         let shared = Arc::new(Shared::new());
-        let mut events = cluster.watch_as(kind, None, selector, R::parse);
         let task = tokio::spawn({
             let shared = shared.clone();
             async move {

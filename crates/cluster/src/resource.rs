@@ -51,6 +51,12 @@ impl Kind {
         Self::new("v1", "Namespace")
     }
 
+    /// The core ConfigMap.
+    #[must_use]
+    pub fn config_map() -> Self {
+        Self::new("v1", "ConfigMap")
+    }
+
     /// The kind of an object.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 pub(crate) use self::log::Log;
 pub use self::log::Target;
+use crate::authn::Identity;
 use crate::limits::{Permit, Sort};
 use crate::metrics::Metrics;
 
@@ -68,6 +69,9 @@ struct Line {
     user: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     credential: &'static str,
+    /// The client certificate's number, by which it can be taken back.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    serial: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     tenant: String,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -113,6 +117,7 @@ impl Audit {
                 client,
                 user: String::new(),
                 credential: "",
+                serial: String::new(),
                 tenant: String::new(),
                 role: String::new(),
                 method: method.chars().take(16).collect(),
@@ -135,8 +140,10 @@ impl Audit {
         }
     }
 
-    pub(crate) fn who(&mut self, name: String, credential: &'static str) {
-        self.line.user = name;
+    pub(crate) fn who(&mut self, identity: &Identity, credential: &'static str) {
+        self.line.user = identity.name();
+        let serial = identity.serial.as_ref();
+        self.line.serial = serial.map(ToString::to_string).unwrap_or_default();
         self.line.credential = credential;
     }
 
@@ -323,7 +330,15 @@ mod tests {
             ..allowance
         };
         let mut audit = Audit::new(&books, "id-1".into(), "192.0.2.1:7".parse().unwrap(), "GET");
-        audit.who("alice".into(), "certificate");
+        let alice = Identity {
+            who: crate::authn::Who::User {
+                name: "alice".into(),
+                groups: vec![],
+            },
+            ends: None,
+            serial: Some(bulkhead_model::Serial::parse("A1").unwrap()),
+        };
+        audit.who(&alice, "certificate");
         let asked = bulkhead_scope::parse(
             "GET",
             "/apis/apps/v1/namespaces/acme-app/deployments/web/scale",
@@ -365,7 +380,7 @@ mod tests {
             lines[0],
             json!({
                 "auditId": "id-1", "stage": "complete", "client": "192.0.2.1:7", "user": "alice",
-                "credential": "certificate", "method": "GET", "verb": "get", "group": "apps",
+                "credential": "certificate", "serial": "a1", "method": "GET", "verb": "get", "group": "apps",
                 "resource": "deployments", "subresource": "scale", "namespace": "acme-app",
                 "name": "web", "decision": "refused", "control": "tenant-cordoned",
                 "reason": "no", "status": 200, "bytes": 5,

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bulkhead_model::ServiceAccountRef;
 use bulkhead_model::tenant::Person;
+use bulkhead_model::{Serial, ServiceAccountRef};
 use bulkhead_scope::Denial;
 use bulkhead_serve::Peer;
 use http::{HeaderMap, header};
@@ -16,6 +16,8 @@ pub(crate) struct Identity {
     pub(crate) who: Who,
     /// When the credential ends. Nothing that was opened by it goes on for longer.
     pub(crate) ends: Option<SystemTime>,
+    /// The certificate's number, by which it can be taken back.
+    pub(crate) serial: Option<Serial>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +129,7 @@ pub(crate) fn of_certificate(der: &[u8], now: SystemTime) -> Result<Identity, De
             groups: groups?,
         },
         ends: Some(instant(validity.not_after.timestamp())),
+        serial: Some(Serial::of_bytes(certificate.raw_serial())),
     })
 }
 
@@ -162,6 +165,7 @@ mod tests {
                 .distinguished_name
                 .push(DnType::OrganizationName, *group);
         }
+        params.serial_number = Some(rcgen::SerialNumber::from(vec![0x0a, 0x1b]));
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2030, 1, 1);
         params
@@ -188,6 +192,7 @@ mod tests {
                     groups: vec!["acme-admins".into()]
                 },
                 ends: Some(UNIX_EPOCH + Duration::from_secs(1_893_456_000)),
+                serial: Some(Serial::parse("0A1B").unwrap()),
             })
         );
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use bulkhead_cluster::{Forwarder, NamespaceCache, NamespaceRecord, TenantCache};
+use bulkhead_cluster::{Forwarder, NamespaceCache, NamespaceRecord, RevocationCache, TenantCache};
 use bulkhead_model::{NamespaceName, TenantName};
 use bulkhead_scope::{
     ApiRequest, Caller, Claim, Credential, Denial, Membership, Outcome, Path, QueryValue,
@@ -42,6 +42,8 @@ const MOVE: Duration = Duration::from_millis(300);
 pub(crate) struct Gateway {
     pub(crate) tenants: TenantCache,
     pub(crate) namespaces: NamespaceCache,
+    /// Client certificates that were taken back.
+    pub(crate) revocations: RevocationCache,
     /// Sees all Namespaces; for their list only.
     pub(crate) reader: Forwarder,
     /// Impersonates the tenants' synthetic users and has no other right.
@@ -61,6 +63,7 @@ impl Gateway {
     pub(crate) async fn open(&self) {
         self.tenants.ready().await;
         self.namespaces.ready().await;
+        self.revocations.ready().await;
         self.listed.store(true, Ordering::Release);
         tracing::info!("the gateway is open");
     }
@@ -108,7 +111,7 @@ impl Gateway {
         let credential = authn::sort_of(&head.headers, peer);
         self.books.metrics.authentication(credential, code);
         let identity = identity?;
-        audit.who(identity.name(), credential);
+        audit.who(&identity, credential);
         if !self.fresh() {
             return Err(Denial::unavailable(
                 "the gateway does not know the tenants yet",
@@ -220,7 +223,15 @@ impl Gateway {
         peer: &Peer,
     ) -> Result<Identity, Denial> {
         match (&peer.certificate, authn::bearer(&head.headers)?) {
-            (Some(certificate), None) => authn::of_certificate(certificate, SystemTime::now()),
+            (Some(certificate), None) => {
+                let identity = authn::of_certificate(certificate, SystemTime::now())?;
+                if self.is_taken_back(&identity) {
+                    return Err(Denial::unauthorized(
+                        "the client certificate is refused: it has been revoked",
+                    ));
+                }
+                Ok(identity)
+            }
             (None, Some(token)) => self.tokens.identify(token).await,
             (Some(_), Some(_)) => Err(Denial::unauthorized(
                 "give a client certificate or a token, not both: they could name two people",
@@ -317,9 +328,18 @@ impl Gateway {
 
     /// Whether what we know of tenants and namespaces is recent enough to let people in by.
     pub(crate) fn fresh(&self) -> bool {
-        let stale = [self.tenants.stale_for(), self.namespaces.stale_for()];
+        let stale = [
+            self.tenants.stale_for(),
+            self.namespaces.stale_for(),
+            self.revocations.stale_for(),
+        ];
         self.listed.load(Ordering::Acquire)
             && stale.into_iter().flatten().all(|since| since < STALE)
+    }
+
+    fn is_taken_back(&self, identity: &Identity) -> bool {
+        let serial = identity.serial.as_ref();
+        serial.is_some_and(|serial| self.revocations.is_revoked(serial))
     }
 
     /// What a person is to each tenant, now.
@@ -391,17 +411,20 @@ impl Gateway {
     /// Ready when the right by which a stream was opened is gone.
     async fn revoked(self: Arc<Self>, identity: Identity, caller: Caller, scoped: ScopedRequest) {
         let (mut tenants, mut namespaces) = (self.tenants.changes(), self.namespaces.changes());
+        let mut revocations = self.revocations.changes();
         while self.still_holds(&identity, &caller, &scoped) {
             tokio::select! {
                 () = tenants.next() => {}
                 () = namespaces.next() => {}
+                () = revocations.next() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
 
     fn still_holds(&self, identity: &Identity, caller: &Caller, scoped: &ScopedRequest) -> bool {
-        if !self.fresh() || identity.is_over(SystemTime::now()) {
+        let over = identity.is_over(SystemTime::now()) || self.is_taken_back(identity);
+        if !self.fresh() || over {
             return false;
         }
         match (scoped.credential(), scoped.namespace()) {

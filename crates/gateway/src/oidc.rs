@@ -158,6 +158,7 @@ fn person(issuer: &Issuer, claims: &Value, now: SystemTime) -> Result<Identity, 
     Ok(Identity {
         who: Who::User { name, groups },
         ends: instant(ends),
+        serial: None,
     })
 }
 

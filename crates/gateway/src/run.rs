@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, bail};
-use bulkhead_cluster::{Cluster, Forwarder, NamespaceCache, TenantCache};
+use bulkhead_cluster::{Cluster, Forwarder, NamespaceCache, RevocationCache, TenantCache};
 use bulkhead_serve::{Limits, Server, TlsFiles};
 
 use crate::audit::{Books, Log, Target as AuditTarget};
@@ -83,6 +83,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let gateway = Arc::new(Gateway {
         tenants: TenantCache::start(&reader),
         namespaces: NamespaceCache::start(&reader),
+        revocations: RevocationCache::start(&reader),
         reader: Forwarder::connect(&config.reader_kubeconfig)
             .await
             .context("the reader")?,

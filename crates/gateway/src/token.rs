@@ -65,6 +65,7 @@ impl Tokens {
             Some(Identity {
                 who: Who::ServiceAccount(account),
                 ends: oidc::ends(token),
+                serial: None,
             })
         })
         .await?
@@ -88,7 +89,11 @@ impl Tokens {
             .reviewed(token, IAM_REMEMBERED.min(left), |user| {
                 let who = iam_person(user?).map_err(|error| why = Some(error)).ok()?;
                 let ends = Some(form.ends);
-                Some(Identity { who, ends })
+                Some(Identity {
+                    who,
+                    ends,
+                    serial: None,
+                })
             })
             .await?;
         let unknown = "AWS or the cluster does not know it";

@@ -62,6 +62,7 @@ pub fn install() -> Vec<Value> {
         "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-controller"},
         "subjects": [service_account("controller")],
     }));
+    objects.extend(revocations());
     objects.extend(events());
     objects.extend(fairness());
     let forwarder = service_account("gateway-forwarder");
@@ -246,6 +247,26 @@ fn controller() -> Vec<Value> {
                 // Tried without being stored, to see which fields of pods the API server keeps.
                 rule("", &["podtemplates"], &["create"]),
             ],
+        }),
+    ]
+}
+
+/// The list of certificates that were taken back. Rights by name do not reach watches of a kind.
+fn revocations() -> [Value; 2] {
+    let metadata = json!({"name": "bulkhead-gateway-reader", "namespace": SYSTEM_NAMESPACE});
+    [
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "Role",
+            "metadata": metadata,
+            "rules": [rule("", &["configmaps"], WATCH)],
+        }),
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-gateway-reader"},
+            "subjects": [service_account("gateway-reader")],
         }),
     ]
 }

@@ -26,6 +26,9 @@ pub const TENANTS_GROUP: &str = "bulkhead:tenants";
 pub const SYNTHETIC_PREFIX: &str = "bulkhead:tenant:";
 /// Bulkhead's own namespace.
 pub const SYSTEM_NAMESPACE: &str = "bulkhead-system";
+/// The ConfigMap in Bulkhead's namespace whose keys are the serial numbers of client certificates that
+/// the gateway takes no more.
+pub const REVOKED_CERTIFICATES: &str = "revoked-certificates";
 /// Field manager of everything that the controller applies.
 pub const FIELD_MANAGER: &str = "bulkhead";
 /// API group of Bulkhead's kinds and of the virtual resources that guards ask about.

@@ -22,6 +22,7 @@ pub mod nodes;
 pub mod profile;
 pub mod quantity;
 pub mod rules;
+pub mod serial;
 pub mod tenant;
 pub mod view;
 
@@ -43,6 +44,7 @@ pub use network::{Network, NetworkIsolation};
 pub use nodes::{NodeSelector, Nodes, Placement};
 pub use profile::{Profile, StandardsVersion, Tier};
 pub use rules::{Capability, TenantRules};
+pub use serial::{Serial, SerialError};
 pub use tenant::{
     Granted, Member, PodSecurity, Role, RuntimeClasses, SelinuxChoice, Subject, Tenant,
 };

@@ -9,10 +9,11 @@ use bulkhead_sandbox::dir::write_private;
 use bulkhead_sandbox::kubeconfig::{Credential, Kubeconfig};
 use bulkhead_sandbox::pki::{Authority, AuthorityName, Subject};
 use serde_json::Value;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::get;
 use super::table::{items, text};
+use super::{get, revoke};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -24,7 +25,7 @@ pub(super) struct Arguments {
     /// A group that `spec.members` names, of which the user is then a member.
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// For how many hours the certificate is good. It cannot be taken back: the member can be.
+    /// For how many hours the certificate is good. `bulkhead tenant revoke` takes it back sooner.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=168))]
     hours: u16,
     /// The namespace in which commands without `-n` work.
@@ -80,7 +81,12 @@ pub(super) async fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Res
         },
         namespace: arguments.namespace.as_deref(),
     };
-    let text = file.to_yaml()?;
+    let serial = revoke::read(&issued.certificate)?.serial;
+    let text = format!(
+        "# Certificate {serial}, good until {}. Take it back: bulkhead tenant revoke --serial {serial}\n{}",
+        ends.format(&Rfc3339)?,
+        file.to_yaml()?
+    );
     match &arguments.output {
         Some(path) => {
             write_private(path, text.as_bytes())

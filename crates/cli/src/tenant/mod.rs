@@ -7,6 +7,7 @@ mod delete;
 mod describe;
 mod kubeconfig;
 mod mend;
+mod revoke;
 mod table;
 
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ enum Command {
     /// A kubeconfig for a member, with a client certificate of the gateway's authority that
     /// soon ends.
     Kubeconfig(kubeconfig::Arguments),
+    /// Take client certificates of the gateway's authority back before they end.
+    Revoke(revoke::Arguments),
 }
 
 #[derive(Args)]
@@ -86,6 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Uncordon(arguments) => change::cordon(&cluster, &arguments, false).await,
         Command::Delete(arguments) => delete::run(&cluster, &arguments).await,
         Command::Kubeconfig(arguments) => kubeconfig::run(&cluster, &arguments).await,
+        Command::Revoke(arguments) => revoke::run(&cluster, &arguments).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,11 @@
 //! People at the gateway by other credentials than a certificate.
 
-use anyhow::ensure;
-use bulkhead_attack::wire::Response;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use bulkhead_attack::Kubeconfig;
+use bulkhead_attack::wire::{Client, Request, Response};
 use serde_json::{Value, json};
 
 use crate::Check;
@@ -11,10 +15,82 @@ use crate::guest::Guest;
 use crate::issuer::{Issuer, Signer};
 use crate::own_gateway::{OwnGateway, configs};
 
-pub(super) const TRIALS: &[(&str, Check)] = &[(
-    "gateway::people_of_an_issuer_work_as_their_groups_may",
-    issuer,
-)];
+pub(super) const TRIALS: &[(&str, Check)] = &[
+    (
+        "gateway::people_of_an_issuer_work_as_their_groups_may",
+        issuer,
+    ),
+    (
+        "gateway::a_certificate_that_was_taken_back_opens_and_keeps_nothing",
+        revocation,
+    ),
+];
+
+/// With the commands that an administrator uses, at the sandbox's own gateway.
+fn revocation(bed: &Bed) -> anyhow::Result<()> {
+    let guest = Guest::arrive(bed, "e2e-revoked", &json!({}))?;
+    let administrator = bed.layout.admin_kubeconfig().display().to_string();
+    let tenant = |arguments: &[&str]| -> anyhow::Result<String> {
+        let mut command = Command::new(&bed.binary);
+        command.args(["tenant", "--kubeconfig", &administrator]);
+        let output = command.args(arguments).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{arguments:?}: {errors}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let sandbox = bed.layout.root().display().to_string();
+    let person = |file: &str| -> anyhow::Result<(String, Client)> {
+        let path = bed.scratch().join(file).display().to_string();
+        tenant(&[
+            "kubeconfig",
+            "e2e-revoked",
+            "--user",
+            "e2e-revoked-admin",
+            "--sandbox",
+            &sandbox,
+            "--output",
+            &path,
+        ])?;
+        let client = Kubeconfig::read(path.as_ref())?.client()?;
+        Ok((path, client))
+    };
+    let (lost, thief) = person("lost.kubeconfig")?;
+    let (kept, owner) = person("kept.kubeconfig")?;
+    let ask = configs(&guest.namespace);
+    succeeded(&bed.send(&thief, &ask)?)?;
+    let watch = Request::get(format!("{}?watch=true&timeoutSeconds=120", ask.target()));
+    let began = Instant::now();
+    let watched = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| bed.send(&thief, &watch));
+        // The watch is open before the certificate is taken back.
+        std::thread::sleep(Duration::from_millis(500));
+        tenant(&["revoke", "--certificate", &lost])?;
+        watching
+            .join()
+            .map_err(|_| anyhow::anyhow!("a thread has failed"))?
+    })?;
+    ensure!(
+        watched.status == 200 && !watched.unfinished,
+        "the watch goes on: {} after {:?}",
+        watched.status,
+        began.elapsed()
+    );
+    eventually("the certificate opens nothing", || {
+        Ok(refused(&bed.send(&thief, &ask)?, 401, &["it has been revoked"]).ok())
+    })?;
+    // The person's other certificate is as good as before, until it goes by its number.
+    succeeded(&bed.send(&owner, &ask)?)?;
+    let text = std::fs::read_to_string(kept)?;
+    let serial = text
+        .strip_prefix("# Certificate ")
+        .and_then(|rest| rest.split_once(','))
+        .context("the kubeconfig does not say its certificate's number")?;
+    tenant(&["revoke", "--serial", &serial.0.to_uppercase()])?;
+    eventually("the other certificate opens nothing", || {
+        Ok(refused(&bed.send(&owner, &ask)?, 401, &["it has been revoked"]).ok())
+    })?;
+    guest.leave()
+}
 
 fn issuer(bed: &Bed) -> anyhow::Result<()> {
     let members = json!({"members": [

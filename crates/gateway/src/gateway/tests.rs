@@ -53,6 +53,9 @@ async fn gateway() -> Arc<Gateway> {
             namespace("globex-app", "globex", None),
             namespace("acme-handed-over", "globex", None),
         ]),
+        revocations: RevocationCache::fixed(vec![json!({
+            "metadata": {"name": labels::REVOKED_CERTIFICATES}, "data": {"BAD": ""},
+        })]),
         reader: Forwarder::connect(&path).await.unwrap(),
         forwarder: Forwarder::connect(&path).await.unwrap(),
         tokens: Tokens::new(
@@ -438,6 +441,27 @@ async fn nobody_is_let_in_before_the_tenants_are_known() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_was_taken_back_lets_nobody_in() {
+    let gateway = gateway().await;
+    for (serial, expected) in [(0x0bad_u64, 401), (0x0bae, 503)] {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "alice");
+        params.serial_number = Some(rcgen::SerialNumber::from(serial));
+        let signed = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let mut peer = peer(None);
+        peer.certificate = Some(CertificateDer::from(signed.der().to_vec()));
+        let target = "/api/v1/namespaces/acme-app/pods";
+        let request = Request::get(target).body(full("")).unwrap();
+        let response = Arc::clone(&gateway).serve(request, peer).await;
+        assert_eq!(response.status().as_u16(), expected, "{serial:x}");
+        let bytes = read_body(response.into_body(), 1 << 20).await.unwrap();
+        let revoked = String::from_utf8_lossy(&bytes).contains("it has been revoked");
+        assert_eq!(revoked, expected == 401, "{serial:x}");
+    }
+}
+
+#[tokio::test]
 async fn who_takes_too_much_is_told_when_to_come_again() {
     let few = |requests| Allowance {
         requests_per_second: 1,
@@ -493,6 +517,7 @@ async fn a_stream_holds_as_long_as_its_right() {
             groups: vec![],
         },
         ends: None,
+        serial: None,
     };
     let alice = identity("alice");
     let caller = gateway.caller(&alice);
@@ -523,6 +548,14 @@ async fn a_stream_holds_as_long_as_its_right() {
             ..alice.clone()
         };
         assert!(!gateway.still_holds(&over, &caller, scoped), "expired");
+        let taken_back = Identity {
+            serial: Some(bulkhead_model::Serial::parse("bad").unwrap()),
+            ..alice.clone()
+        };
+        assert!(
+            !gateway.still_holds(&taken_back, &caller, scoped),
+            "revoked"
+        );
     }
     assert!(!streams(&watch("/api/v1/namespaces/acme-app/pods")));
     assert!(streams(&watch(

@@ -19,6 +19,7 @@ fn a_token_is_known_for_a_moment_and_no_other_token_is() {
     let identity = Identity {
         who: Who::ServiceAccount(ServiceAccountRef::parse("acme-ci/deployer").unwrap()),
         ends: None,
+        serial: None,
     };
     let now = Instant::now();
     let remember =
