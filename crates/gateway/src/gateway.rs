@@ -284,9 +284,11 @@ impl Gateway {
     /// a little later if a namespace has only come.
     async fn revoked_anywhere(self: Arc<Self>, identity: Identity, spread: Spread, jitter: u64) {
         let (mut tenants, mut namespaces) = (self.tenants.changes(), self.namespaces.changes());
+        let mut revocations = self.revocations.changes();
         loop {
             let asked = spread.request().clone();
-            let now = match self.fresh() && !identity.is_over(SystemTime::now()) {
+            let over = identity.is_over(SystemTime::now()) || self.is_taken_back(&identity);
+            let now = match self.fresh() && !over {
                 true => scope(asked, &self.caller(&identity), bulkhead_scope::Body::Empty),
                 false => return,
             };
@@ -300,6 +302,7 @@ impl Gateway {
             tokio::select! {
                 () = tenants.next() => {}
                 () = namespaces.next() => {}
+                () = revocations.next() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
