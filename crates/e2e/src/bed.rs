@@ -211,14 +211,15 @@ pub(crate) fn eventually<T>(
     }
 }
 
-fn emulated() -> Option<String> {
+/// The older version that everything behaves like, if it does.
+pub(crate) fn emulated() -> Option<String> {
     std::env::var("BULKHEAD_E2E_EMULATE")
         .ok()
         .filter(|version| !version.is_empty())
 }
 
 /// The binary under test: as it is named, or built just now with the profile of this test.
-fn binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os("BULKHEAD_BIN") {
         return Ok(named.into());
     }
@@ -241,7 +242,7 @@ fn binary() -> anyhow::Result<PathBuf> {
     Ok(profile.join("bulkhead"))
 }
 
-fn keep_logs(layout: &Layout, binary: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn keep_logs(layout: &Layout, binary: &Path) -> anyhow::Result<PathBuf> {
     let target = binary
         .parent()
         .and_then(Path::parent)

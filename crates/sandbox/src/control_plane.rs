@@ -3,23 +3,28 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::binaries::{Binaries, Program};
 use crate::dir::{DirError, Layout, write_private};
 use crate::kubeconfig::{Credential, Kubeconfig};
 use crate::nodes;
 use crate::pki::{self, Authority, AuthorityName, Issued, PkiError, Subject};
 use crate::protocol::{Health, Launch};
+use crate::real_nodes::{API_SERVER, EGRESS};
 
 /// Who is stopped before whom: who serves tenants first, the API server before the etcd without
 /// which it hangs.
-pub const STOP_ORDER: [&str; 8] = [
+pub const STOP_ORDER: [&str; 10] = [
     "gateway",
     "webhook",
     "controller",
+    "real-node",
     "kwok",
     "kube-scheduler",
     "kube-controller-manager",
     "kube-apiserver",
+    "real-network",
     "etcd",
 ];
 
@@ -94,6 +99,9 @@ pub struct ControlPlane<'a> {
     pub ports: Ports,
     /// The Kubernetes version to behave like (`1.33`), if not their own.
     pub emulate: Option<&'a str>,
+    /// Whether there are real nodes: then they, and all else that the API server calls, are reached
+    /// through their network's process.
+    pub real_nodes: bool,
 }
 
 impl Ports {
@@ -148,11 +156,16 @@ impl ControlPlane<'_> {
         let servers = Authority::create(AuthorityName::Servers, &pki)?;
         let gateway_clients = Authority::create(AuthorityName::GatewayClients, &pki)?;
         pki::create_token_key(&pki)?;
-        let api_hosts = [
+        let mut api_hosts = [
             &HOSTS[..],
             &["kubernetes", "kubernetes.default.svc", "10.96.0.1"],
         ]
         .concat();
+        let for_nodes = API_SERVER.0.to_string();
+        if self.real_nodes {
+            api_hosts.push(&for_nodes);
+            write(&self.layout.config("egress.json"), &egress())?;
+        }
         cluster.issue_to(
             &Subject::server("kube-apiserver", &api_hosts),
             &pki,
@@ -292,6 +305,12 @@ impl ControlPlane<'_> {
         );
         args.pair("audit-log-path", self.layout.audit_log().display());
         args.alone("profiling=false");
+        if self.real_nodes {
+            args.pair(
+                "egress-selector-config-file",
+                self.layout.config("egress.json").display(),
+            );
+        }
         self.emulation(&mut args);
         let health = Health {
             url: format!("{}/readyz", self.api_server_url()),
@@ -393,6 +412,19 @@ pub fn stop_rank(name: &str) -> u8 {
     position
         .and_then(|rank| u8::try_from(rank).ok())
         .unwrap_or_default()
+}
+
+/// Where the API server turns to for nodes, pods and webhooks.
+fn egress() -> String {
+    json!({
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{
+            "name": "cluster",
+            "connection": {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": EGRESS}}},
+        }],
+    })
+    .to_string()
 }
 
 #[derive(Default)]

@@ -7,6 +7,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use crate::real_nodes::EGRESS;
 use crate::state::{self, State};
 
 /// What lies where. Everything that a sandbox writes is below its root, but for the cache of the
@@ -232,6 +233,9 @@ impl Layout {
     }
 
     fn remove_contents(&self) -> Result<(), DirError> {
+        // What real nodes have left outside of the directory, before it is forgotten.
+        let config = self.root.join("config");
+        crate::real_nodes::sweep(&config).map_err(io_error(&config))?;
         for folder in FOLDERS {
             let path = self.root.join(folder);
             match fs::remove_dir_all(&path) {
@@ -242,7 +246,7 @@ impl Layout {
         // The state last: without it the rest would count as foreign.
         let audit = |entry: &String| entry.starts_with("audit") && entry.ends_with(".log");
         let rotated = entries(&self.root)?.into_iter().filter(audit);
-        for file in rotated.chain([SOCKET, ADMIN, STATE_NEW, STATE].map(str::to_owned)) {
+        for file in rotated.chain([SOCKET, EGRESS, ADMIN, STATE_NEW, STATE].map(str::to_owned)) {
             remove_file(&self.root.join(file))?;
         }
         Ok(())

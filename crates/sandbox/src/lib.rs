@@ -1,4 +1,5 @@
-//! A real local Kubernetes cluster: etcd, API server, controller manager, scheduler, simulated nodes.
+//! A real local Kubernetes cluster: etcd, API server, controller manager, scheduler, simulated nodes, or
+//! real ones.
 //!
 //! A *sandbox* lives in one directory ([`Layout`]). A supervisor ([`supervisor::run`]) owns every
 //! process in it and is spoken to through a socket ([`Control`]). Whoever brings a sandbox up
@@ -17,6 +18,7 @@ pub mod nodes;
 pub mod pki;
 pub mod ports;
 pub mod protocol;
+pub mod real_nodes;
 pub mod start;
 pub mod state;
 pub mod supervisor;

@@ -10,7 +10,7 @@ use bulkhead_sandbox::control_plane::{ControlPlane, Identities, https};
 use bulkhead_sandbox::dir::write_private;
 use bulkhead_sandbox::https::Client;
 use bulkhead_sandbox::kubeconfig::{Credential, Kubeconfig};
-use bulkhead_sandbox::nodes;
+use bulkhead_sandbox::{nodes, real_nodes};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -36,6 +36,9 @@ pub(super) async fn objects(
     let mut objects = bulkhead_api::crds();
     objects.extend(bulkhead_isolation::install());
     objects.extend(nodes::rights_of_kwok());
+    if plane.real_nodes {
+        objects.push(real_nodes::rights());
+    }
     objects.extend(nodes::nodes(nodes));
     objects.extend(guards::policies());
     objects.extend(policies::policies());

@@ -4,6 +4,7 @@ mod install;
 mod manage;
 mod processes;
 mod progress;
+mod real;
 mod tenants;
 mod up;
 
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// Becomes a program that cannot outlive the supervisor; the supervisor starts it.
     #[command(hide = true)]
     Exec(Exec),
+    /// A part of a real node, or of their network; the supervisor starts it.
+    #[command(hide = true)]
+    Real(real::Real),
 }
 
 #[derive(Args)]
@@ -91,6 +95,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
             let error = launcher::exec(exec.parent, &exec.program, &exec.args);
             Err(error).with_context(|| format!("cannot run `{}`", exec.program.display()))
         }
+        // On this thread, the main one: see the launcher.
+        Command::Real(real) => real::run(&real),
     }
 }
 

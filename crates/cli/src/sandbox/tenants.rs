@@ -104,7 +104,11 @@ pub(super) fn admit(
 }
 
 /// The tenant makes its namespace and a workload in it, and waits for its pod.
-pub(super) async fn settle_in(person: &Client, tenant: &TenantName) -> anyhow::Result<()> {
+pub(super) async fn settle_in(
+    person: &Client,
+    tenant: &TenantName,
+    image: &str,
+) -> anyhow::Result<()> {
     let namespace = namespace(tenant);
     let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
     insist(person, "/api/v1/namespaces", &object).await?;
@@ -116,7 +120,7 @@ pub(super) async fn settle_in(person: &Client, tenant: &TenantName) -> anyhow::R
             "template": {
                 "metadata": {"labels": {"app": "web"}},
                 "spec": {
-                    "containers": [{"name": "web", "image": "nginxinc/nginx-unprivileged:1.29"}],
+                    "containers": [{"name": "web", "image": image}],
                 },
             },
         },

@@ -7,22 +7,28 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bulkhead_attack::{Field, Outcome};
-use bulkhead_cluster::Cluster;
+use bulkhead_cluster::{Cluster, ObjectRef};
 use bulkhead_model::TenantName;
-use bulkhead_sandbox::binaries::{self, Search};
+use bulkhead_sandbox::binaries::{self, NodeBinaries, Search};
 use bulkhead_sandbox::control_plane::{ControlPlane, Ports, https};
 use bulkhead_sandbox::dir::{self, Claim, DirError};
 use bulkhead_sandbox::https::{Client, wait_ready};
 use bulkhead_sandbox::protocol::THIS_PROGRAM;
+use bulkhead_sandbox::real_nodes::{Machine, NETWORK, PROBE, RealNodes};
 use bulkhead_sandbox::version::Version;
 use bulkhead_sandbox::{Binaries, Launch, Layout, StartError, Starting, State, ports};
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::progress::{BAD, DIM, GOOD, Progress};
 use super::{ALREADY_RUNNING, Directory, install, manage, processes, tenants};
 
 /// How long a step may take: many times what it does, as the machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(90);
+/// How many simulated nodes there are unless it is said.
+const SIMULATED_NODES: u16 = 2;
+/// What the tenants run on simulated nodes, where no image is fetched.
+const SIMULATED_IMAGE: &str = "nginxinc/nginx-unprivileged:1.29";
 /// How often all is tried anew because another process took a port that was free.
 const TRIES: u32 = 3;
 
@@ -38,9 +44,14 @@ pub(crate) struct Arguments {
         default_value = "acme,globex"
     )]
     tenants: Vec<String>,
-    /// How many simulated nodes there are.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    nodes: u16,
+    /// How many simulated nodes there are: 2 if left out, or none if there are real ones.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    nodes: Option<u16>,
+    /// How many real nodes there are, on which containers run: each a kubelet and containerd in
+    /// namespaces of their own. Takes root, runc, and the plugins of Debian's
+    /// containernetworking-plugins.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(1..=9))]
+    real_nodes: u8,
     /// Behave like an older Kubernetes, such as 1.33.
     #[arg(long, value_name = "VERSION")]
     emulate: Option<String>,
@@ -57,8 +68,16 @@ pub(crate) struct Arguments {
 struct Wanted {
     tenants: Vec<TenantName>,
     nodes: u16,
+    real_nodes: u8,
     emulate: Option<String>,
     gateway_port: Option<u16>,
+}
+
+/// What is to be run, found.
+struct Programs {
+    control_plane: Binaries,
+    /// If there are to be real nodes.
+    node: Option<(Machine, NodeBinaries)>,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -73,7 +92,11 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let wanted = Wanted {
         tenants: tenants::parse(&arguments.tenants)?,
-        nodes: arguments.nodes,
+        nodes: arguments.nodes.unwrap_or(match arguments.real_nodes {
+            0 => SIMULATED_NODES,
+            _ => 0,
+        }),
+        real_nodes: arguments.real_nodes,
         emulate,
         gateway_port: arguments.gateway_port,
     };
@@ -92,15 +115,15 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if claim.was_stale {
         progress.note("removed what was left of an earlier sandbox, whose supervisor is dead");
     }
-    let prepared = check_port(&wanted).and_then(|()| find_binaries(arguments, &mut progress));
-    let binaries = match prepared {
-        Ok(binaries) => binaries,
+    let prepared = check_port(&wanted).and_then(|()| find_programs(arguments, &mut progress));
+    let programs = match prepared {
+        Ok(programs) => programs,
         Err(error) => {
             manage::remove(&layout, claim, arguments.directory.dir.is_none())?;
             return Err(error);
         }
     };
-    let result = attempts(&layout, &claim, &binaries, &wanted, &mut progress).await;
+    let result = attempts(&layout, &claim, &programs, &wanted, &mut progress).await;
     match result {
         Ok(attacks) => {
             summary(&layout, &wanted, &arguments.directory, attacks.as_deref());
@@ -135,9 +158,14 @@ fn check_port(wanted: &Wanted) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn find_binaries(arguments: &Arguments, progress: &mut Progress) -> anyhow::Result<Binaries> {
+fn find_programs(arguments: &Arguments, progress: &mut Progress) -> anyhow::Result<Programs> {
+    // First, what no build can give.
+    let machine = match arguments.real_nodes {
+        0 => None,
+        _ => Some(Machine::look().context("--real-nodes")?),
+    };
     let search = Search::from_environment(arguments.kubernetes_bin.clone());
-    let found = search.find(&mut |event| match event {
+    let control_plane = search.find(&mut |event| match event {
         binaries::Progress::AssetsIncomplete { dir, missing } => progress.note(&format!(
             "{}={} is not used: it lacks {}",
             binaries::ASSETS_VARIABLE,
@@ -148,8 +176,25 @@ fn find_binaries(arguments: &Arguments, progress: &mut Progress) -> anyhow::Resu
             "building the control plane with go, once: about four minutes on two cores; {} s so far",
             elapsed.as_secs()
         )),
-    });
-    Ok(found?)
+    })?;
+    let mut find_node = || {
+        search.find_node(&mut |event| {
+            if let binaries::Progress::Building(elapsed) = event {
+                progress.doing(&format!(
+                    "building kubelet and containerd with go, once: about two minutes on two cores; {} s so far",
+                    elapsed.as_secs()
+                ));
+            }
+        })
+    };
+    let node = match machine {
+        Some(machine) => Some((machine, find_node()?)),
+        None => None,
+    };
+    Ok(Programs {
+        control_plane,
+        node,
+    })
 }
 
 /// What came of the attacks; none if there are no two tenants.
@@ -158,7 +203,7 @@ type Attacks = Option<Vec<Outcome>>;
 async fn attempts(
     layout: &Layout,
     claim: &Claim,
-    binaries: &Binaries,
+    programs: &Programs,
     wanted: &Wanted,
     progress: &mut Progress,
 ) -> anyhow::Result<Attacks> {
@@ -167,12 +212,19 @@ async fn attempts(
         let emulate = wanted.emulate.as_deref();
         let plane = ControlPlane {
             layout,
-            binaries,
+            binaries: &programs.control_plane,
             ports,
             emulate,
+            real_nodes: wanted.real_nodes > 0,
         };
+        let nodes = programs.node.as_ref().map(|(machine, binaries)| RealNodes {
+            layout,
+            binaries,
+            machine,
+            count: wanted.real_nodes,
+        });
         let mut starting = Starting::start(Path::new(THIS_PROGRAM), layout, claim)?;
-        let result = bring_up(&mut starting, &plane, wanted, progress).await;
+        let result = bring_up(&mut starting, &plane, nodes, wanted, progress).await;
         let error = match result {
             Ok(attacks) => {
                 starting.settle()?;
@@ -194,6 +246,7 @@ async fn attempts(
 async fn bring_up(
     starting: &mut Starting,
     plane: &ControlPlane<'_>,
+    real_nodes: Option<RealNodes<'_>>,
     wanted: &Wanted,
     progress: &mut Progress,
 ) -> anyhow::Result<Attacks> {
@@ -212,6 +265,14 @@ async fn bring_up(
 
     progress.doing("starting etcd, API server, controller manager, scheduler");
     let made = plane.write_files()?;
+    if let Some(nodes) = &real_nodes {
+        nodes.write_files(&made)?;
+        starting.launch(nodes.network(starting.supervisor(), plane.ports))?;
+        let stands = nodes.network_stands();
+        starting
+            .wait("the nodes' network", NETWORK, DEADLINE, stands)
+            .await?;
+    }
     let launches = plane.launches();
     let api_health = launches
         .iter()
@@ -252,16 +313,15 @@ async fn bring_up(
     progress.done("installed: Tenants, rights, guards, webhook configurations");
 
     progress.doing("starting webhook, controller, gateway");
-    start_all(
-        starting,
-        vec![
-            plane.kwok(),
-            processes::webhook(plane),
-            processes::controller(plane),
-            processes::gateway(plane),
-        ],
-    )
-    .await?;
+    let mut launches = vec![
+        processes::webhook(plane),
+        processes::controller(plane),
+        processes::gateway(plane),
+    ];
+    if wanted.nodes > 0 {
+        launches.push(plane.kwok());
+    }
+    start_all(starting, launches).await?;
     progress.done("webhook, controller, gateway: three processes, four identities");
 
     progress.doing("waiting until every guard holds");
@@ -270,6 +330,12 @@ async fn bring_up(
         .wait("the guards' start", "kube-apiserver", DEADLINE, holding)
         .await??;
     progress.done("guards hold inside the API server");
+
+    if let Some(nodes) = &real_nodes {
+        progress.doing("starting real nodes");
+        start_real_nodes(starting, nodes, &cluster).await?;
+        progress.done(&format!("real nodes: {} ready", nodes.count));
+    }
 
     for tenant in &wanted.tenants {
         progress.doing(&format!("making the tenant {tenant}"));
@@ -283,11 +349,15 @@ async fn bring_up(
                 creating,
             )
             .await??;
-        let settling = tenants::settle_in(&person, tenant);
+        let (image, blame) = match &real_nodes {
+            Some(_) => (PROBE, "real-1"),
+            None => (SIMULATED_IMAGE, "gateway"),
+        };
+        let settling = tenants::settle_in(&person, tenant, image);
         starting
             .wait(
                 &format!("the workload of `{tenant}`"),
-                "gateway",
+                blame,
                 DEADLINE,
                 settling,
             )
@@ -322,6 +392,47 @@ async fn start_all(starting: &mut Starting, launches: Vec<Launch>) -> anyhow::Re
         }
     }
     Ok(())
+}
+
+/// Starts real nodes together, and waits until pods can land on each.
+async fn start_real_nodes(
+    starting: &mut Starting,
+    nodes: &RealNodes<'_>,
+    cluster: &Cluster,
+) -> anyhow::Result<()> {
+    for launch in nodes.launches(starting.supervisor()) {
+        starting.launch(launch)?;
+    }
+    for node in nodes.each() {
+        let name = node.name();
+        let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+        let reference = ObjectRef::of(&object)?;
+        let getting_ready = async {
+            loop {
+                let live = cluster.get(&reference).await?.unwrap_or_default();
+                if is_ready(&live) {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let what = format!("the start of the node `{name}`");
+        starting
+            .wait(&what, &name, DEADLINE, getting_ready)
+            .await??;
+    }
+    Ok(())
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+    let field = |condition: &Value, name: &str, value: &str| {
+        condition.get(name).and_then(Value::as_str) == Some(value)
+    };
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|one| field(one, "type", "Ready") && field(one, "status", "True"))
 }
 
 /// Attacks one tenant as another. None if there are not two.

@@ -51,6 +51,7 @@ fn bad_arguments_are_refused_before_anything_is_made() {
         (&["--tenants", "acme,acme-prod"], "cannot both exist"),
         (&["--tenants", "Acme"], "`Acme` is not a tenant name"),
         (&["--nodes", "0"], "--nodes"),
+        (&["--real-nodes", "10"], "--real-nodes"),
         (&["--kubernetes-bin", "/no/such/folder"], "lacks `etcd`"),
         (
             &["--gateway-port", &port],

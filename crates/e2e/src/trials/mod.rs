@@ -25,6 +25,7 @@ mod policy_objects;
 mod quota;
 mod quota_growth;
 mod races;
+mod real;
 mod restart;
 mod scope;
 mod strays;
@@ -35,9 +36,10 @@ mod work_kube;
 
 use std::sync::Arc;
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 
 use crate::bed::Bed;
+use crate::lab::LazyLab;
 use crate::{Check, trial};
 
 /// Trials that leave everything running, in any order.
@@ -94,6 +96,19 @@ pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         .flatten()
         .map(|(name, check)| make(bed, name, *check))
         .collect()
+}
+
+/// Trials of a real node. Each in its turn.
+pub(crate) fn real(lab: &LazyLab, ignored: bool) -> Vec<Trial> {
+    let trial = |(name, check): &(&str, real::RealCheck)| {
+        let (lab, check) = (lab.clone(), *check);
+        Trial::test(*name, move || {
+            let outcome = lab.get().and_then(check);
+            outcome.map_err(|error| Failed::from(format!("{error:#}")))
+        })
+        .with_ignored_flag(ignored)
+    };
+    real::TRIALS.iter().map(trial).collect()
 }
 
 fn make(bed: &Arc<Option<Bed>>, name: &str, check: Check) -> Trial {

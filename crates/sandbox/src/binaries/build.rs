@@ -3,10 +3,11 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{BinariesError, Progress, Source, missing, sources};
+use super::sources::{Build, Set};
+use super::{BinariesError, Progress, Source, missing_of, sources};
 use crate::logs;
 use crate::version::Version;
 
@@ -15,20 +16,20 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Builds into `dir`, unless someone else has done so by the time it is our turn.
 pub(super) fn build(
+    set: Set,
     go: &Path,
     dir: &Path,
     incomplete_assets: Option<Vec<&'static str>>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Source, BinariesError> {
     let started = Instant::now();
-    let version = Version::of_sandbox()?;
     let parent = dir.parent().unwrap_or(dir);
     fs::create_dir_all(parent).map_err(io_error(parent))?;
     // Held while we build: whoever comes second waits, and finds the work done. It goes with us
     // however we end.
     let lock = beside(dir, ".lock");
     let _lock = wait_for(&lock, &mut |waited| progress(Progress::Building(waited)))?;
-    if missing(dir).is_empty() {
+    if missing_of(&set.programs(), dir).is_empty() {
         return Ok(Source::Cache);
     }
 
@@ -40,56 +41,35 @@ pub(super) fn build(
         .map_err(io_error(parent))?;
     let (source_dir, out) = (work.path().join("src"), work.path().join("bin"));
     fs::create_dir(&out).map_err(io_error(&out))?;
-    sources::write(&source_dir).map_err(io_error(&source_dir))?;
+    sources::write(set, &source_dir).map_err(io_error(&source_dir))?;
     // Beside the result, not in it: it is still there to be read when the build has failed.
     let log = beside(dir, ".log");
     let output = File::create(&log).map_err(io_error(&log))?;
-    let errors = output.try_clone().map_err(io_error(&log))?;
-
-    let mut go_build = Command::new(go);
-    go_build
-        .args([
-            "build",
-            "-trimpath",
-            "-ldflags",
-            &sources::linker_flags(version),
-            "-o",
-        ])
-        // A trailing slash: several programs go into a folder.
-        .arg(out.join(""))
-        .arg("./cmd/...")
-        .current_dir(&source_dir)
-        // Neither another workspace's go.work nor the user's flags may change what is built.
-        .envs([("GOWORK", "off"), ("GOFLAGS", "-mod=readonly")])
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors);
-    let mut child = match go_build.spawn() {
-        Ok(child) => child,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let _ = fs::remove_file(&log);
-            return Err(BinariesError::NoWay {
-                incomplete_assets,
-                cache: parent.to_owned(),
-            });
+    for build in set.builds() {
+        let module = source_dir.join(build.module);
+        let status = go_build(go, build, &module, &out, &output, &mut || {
+            progress(Progress::Building(started.elapsed()));
+        });
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(_) => return Err(failed(log)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let _ = fs::remove_file(&log);
+                return Err(BinariesError::NoWay {
+                    incomplete_assets,
+                    cache: parent.to_owned(),
+                });
+            }
+            Err(source) => {
+                return Err(BinariesError::Io {
+                    path: go.to_owned(),
+                    source,
+                });
+            }
         }
-        Err(source) => {
-            return Err(BinariesError::Io {
-                path: go.to_owned(),
-                source,
-            });
-        }
-    };
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(io_error(go))? {
-            break status;
-        }
-        progress(Progress::Building(started.elapsed()));
-        std::thread::sleep(POLL);
-    };
-    if !status.success() || !missing(&out).is_empty() {
-        let tail = logs::tail(&log, logs::TAIL_LINES);
-        return Err(BinariesError::Build { log, tail });
+    }
+    if !missing_of(&set.programs(), &out).is_empty() {
+        return Err(failed(log));
     }
     // What an interrupted `rm` left there: not complete, or we would not be here.
     match fs::remove_dir_all(dir) {
@@ -99,6 +79,47 @@ pub(super) fn build(
     fs::rename(&out, dir).map_err(io_error(dir))?;
     let _ = fs::remove_file(&log);
     Ok(Source::Built(started.elapsed()))
+}
+
+/// Runs `go build` to its end.
+fn go_build(
+    go: &Path,
+    build: &Build,
+    module: &Path,
+    out: &Path,
+    output: &File,
+    waiting: &mut dyn FnMut(),
+) -> io::Result<ExitStatus> {
+    let mut command = Command::new(go);
+    let flags = sources::linker_flags(Version::of_sandbox().map_err(io::Error::other)?);
+    command
+        .args(["build", "-trimpath", "-tags", build.tags])
+        .args(["-ldflags", &flags, "-o"])
+        // A trailing slash: several programs go into a folder.
+        .arg(out.join(""))
+        .args(build.packages)
+        .current_dir(module)
+        // Neither another workspace's go.work nor the user's flags may change what is built.
+        .envs([("GOWORK", "off"), ("GOFLAGS", "-mod=readonly")])
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output.try_clone()?);
+    if !build.with_c {
+        command.env("CGO_ENABLED", "0");
+    }
+    let mut child = command.spawn()?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        waiting();
+        std::thread::sleep(POLL);
+    }
+}
+
+fn failed(log: PathBuf) -> BinariesError {
+    let tail = logs::tail(&log, logs::TAIL_LINES);
+    BinariesError::Build { log, tail }
 }
 
 fn wait_for(path: &Path, waiting: &mut dyn FnMut(Duration)) -> Result<File, BinariesError> {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::version::VersionError;
+use sources::Set;
 
 /// The environment variable that other Kubernetes test tools use for the same purpose.
 pub const ASSETS_VARIABLE: &str = "KUBEBUILDER_ASSETS";
@@ -61,6 +62,64 @@ impl Program {
     }
 }
 
+/// A program that only real nodes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeProgram {
+    /// The node's own agent.
+    Kubelet,
+    /// All that is in the images.
+    Probe,
+    /// Runs containers.
+    Containerd,
+    /// Stays with each pod.
+    Shim,
+    /// Imports images.
+    Ctr,
+}
+
+impl NodeProgram {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Kubelet,
+        Self::Probe,
+        Self::Containerd,
+        Self::Shim,
+        Self::Ctr,
+    ];
+
+    /// The file's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kubelet => "kubelet",
+            Self::Probe => "probe",
+            Self::Containerd => "containerd",
+            Self::Shim => "containerd-shim-runc-v2",
+            Self::Ctr => "ctr",
+        }
+    }
+}
+
+/// A folder that holds every program of a real node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeBinaries {
+    dir: PathBuf,
+}
+
+impl NodeBinaries {
+    /// A program's file.
+    #[must_use]
+    pub fn path(&self, program: NodeProgram) -> PathBuf {
+        self.dir.join(program.name())
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
 /// Which of the ways led to the programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -106,8 +165,16 @@ pub enum BinariesError {
         /// Where the build would go.
         cache: PathBuf,
     },
+    /// No `go` to build what real nodes run.
+    #[error(
+        "`--real-nodes` needs a kubelet and containerd, and `go` is not there to build them into `{}`: put Go on the PATH (https://go.dev/dl)", .cache.display()
+    )]
+    NoGo {
+        /// Where the build would go.
+        cache: PathBuf,
+    },
     /// `go build` failed.
-    #[error("`go build` of the control plane failed (all of its output: `{}`):\n{tail}", .log.display())]
+    #[error("`go build` failed (all of its output: `{}`):\n{tail}", .log.display())]
     Build {
         /// All that it said.
         log: PathBuf,
@@ -207,15 +274,43 @@ impl Search {
             incomplete_assets = Some(missing);
         }
         let cache = self.cache.as_ref().ok_or(BinariesError::NoCacheFolder)?;
-        let dir = cache.join("control-plane").join(sources::key()?);
+        let dir = cache.join("control-plane").join(Set::ControlPlane.key()?);
         if missing(&dir).is_empty() {
             return Ok(Binaries {
                 dir,
                 source: Source::Cache,
             });
         }
-        let source = build::build(&self.go, &dir, incomplete_assets, progress)?;
+        let source = build::build(
+            Set::ControlPlane,
+            &self.go,
+            &dir,
+            incomplete_assets,
+            progress,
+        )?;
         Ok(Binaries { dir, source })
+    }
+
+    /// Finds what real nodes run, or builds it. It comes from the cache or a build alone: a folder
+    /// of Kubernetes' programs holds no probe.
+    ///
+    /// # Errors
+    /// If it is not there and the build fails.
+    pub fn find_node(
+        &self,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<NodeBinaries, BinariesError> {
+        let cache = self.cache.as_ref().ok_or(BinariesError::NoCacheFolder)?;
+        let dir = cache.join("real-nodes").join(Set::Node.key()?);
+        if !missing_of(&Set::Node.programs(), &dir).is_empty() {
+            build::build(Set::Node, &self.go, &dir, None, progress).map_err(
+                |error| match error {
+                    BinariesError::NoWay { cache, .. } => BinariesError::NoGo { cache },
+                    other => other,
+                },
+            )?;
+        }
+        Ok(NodeBinaries { dir })
     }
 }
 
@@ -259,16 +354,17 @@ fn absolute(dir: &Path) -> Result<PathBuf, BinariesError> {
 
 /// The needed programs that are not executable files in a folder.
 fn missing(dir: &Path) -> Vec<&'static str> {
+    missing_of(&names(), dir)
+}
+
+fn missing_of(programs: &[&'static str], dir: &Path) -> Vec<&'static str> {
     use std::os::unix::fs::PermissionsExt as _;
-    let executable = |program: Program| {
-        std::fs::metadata(dir.join(program.name()))
+    let executable = |program: &str| {
+        std::fs::metadata(dir.join(program))
             .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     };
-    Program::ALL
-        .into_iter()
-        .filter(|p| p.needed() && !executable(*p))
-        .map(Program::name)
-        .collect()
+    let programs = programs.iter().copied();
+    programs.filter(|name| !executable(name)).collect()
 }
 
 fn names() -> Vec<&'static str> {

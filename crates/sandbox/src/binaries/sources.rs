@@ -23,23 +23,108 @@ const FILES: &[(&str, &str)] = sources![
     "cmd/kwok/main.go",
 ];
 
-/// Every file, `go.mod` first.
-pub(super) fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
-    std::iter::once(("go.mod", GO_MOD)).chain(FILES.iter().copied())
+/// What only real nodes run. It is built apart, so that nobody waits for it who wants none.
+const NODE_FILES: &[(&str, &str)] = sources![
+    "go.sum",
+    "containerd/go.mod",
+    "containerd/go.sum",
+    "node/kubelet/main.go",
+    "node/probe/main.go",
+    "node/probe/tar.go",
+    "node/probe/web.go",
+];
+
+/// One run of `go build`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Build {
+    /// The folder of the module, below the sources.
+    pub(super) module: &'static str,
+    pub(super) packages: &'static [&'static str],
+    pub(super) tags: &'static str,
+    /// Whether C may be used, if there is a compiler.
+    pub(super) with_c: bool,
 }
 
-/// The name of these sources' folder in the cache: another text, another folder.
-pub(super) fn key() -> Result<String, VersionError> {
-    Ok(format!(
-        "v{}-{:016x}",
-        Version::of_sandbox()?,
-        hash(files())
-    ))
+const BUILD: Build = Build {
+    module: "",
+    packages: &[],
+    tags: "",
+    with_c: true,
+};
+
+/// Programs that are built together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Set {
+    /// The control plane's.
+    ControlPlane,
+    /// A real node's.
+    Node,
 }
 
-/// Writes the sources into a folder.
-pub(super) fn write(to: &Path) -> io::Result<()> {
-    for (path, text) in files() {
+impl Set {
+    /// The programs that must be there after a build.
+    pub(super) fn programs(self) -> Vec<&'static str> {
+        match self {
+            Self::ControlPlane => super::names(),
+            Self::Node => super::NodeProgram::ALL.map(super::NodeProgram::name).into(),
+        }
+    }
+
+    /// What is built, one run of `go build` after the other.
+    pub(super) fn builds(self) -> &'static [Build] {
+        match self {
+            Self::ControlPlane => &[Build {
+                packages: &["./cmd/..."],
+                ..BUILD
+            }],
+            Self::Node => &[
+                Build {
+                    packages: &["./node/kubelet"],
+                    ..BUILD
+                },
+                // It runs where there is no C library.
+                Build {
+                    packages: &["./node/probe"],
+                    with_c: false,
+                    ..BUILD
+                },
+                Build {
+                    module: "containerd",
+                    packages: &[
+                        "github.com/containerd/containerd/v2/cmd/containerd",
+                        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+                        "github.com/containerd/containerd/v2/cmd/ctr",
+                    ],
+                    // Half of it would be for other storage than a node has.
+                    tags: "no_btrfs,no_devmapper,no_zfs,no_tracing",
+                    with_c: false,
+                },
+            ],
+        }
+    }
+
+    /// Every file, `go.mod` first.
+    pub(super) fn files(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let files = match self {
+            Self::ControlPlane => FILES,
+            Self::Node => NODE_FILES,
+        };
+        std::iter::once(("go.mod", GO_MOD)).chain(files.iter().copied())
+    }
+
+    /// The name of these sources' folder in the cache: another text, another folder.
+    pub(super) fn key(self) -> Result<String, VersionError> {
+        Ok(format!(
+            "v{}-{:016x}",
+            Version::of_sandbox()?,
+            hash(self.files())
+        ))
+    }
+}
+
+/// Writes the sources of a set into a folder.
+pub(super) fn write(set: Set, to: &Path) -> io::Result<()> {
+    for (path, text) in set.files() {
         let path = to.join(path);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
@@ -74,23 +159,36 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::binaries::Program;
+    use crate::binaries::{NodeProgram, Program};
 
     #[test]
     fn no_source_is_left_out() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../control-plane");
-        let mut on_disk = BTreeSet::from(["go.mod".to_owned(), "go.sum".to_owned()]);
-        for entry in std::fs::read_dir(root.join("cmd")).unwrap() {
-            on_disk.insert(format!(
-                "cmd/{}/main.go",
-                entry.unwrap().file_name().display()
-            ));
+        let modules = ["go.mod", "go.sum", "containerd/go.mod", "containerd/go.sum"];
+        let mut on_disk = BTreeSet::from(modules.map(str::to_owned));
+        for folder in ["cmd", "node"] {
+            for program in std::fs::read_dir(root.join(folder)).unwrap() {
+                for file in std::fs::read_dir(program.unwrap().path()).unwrap() {
+                    let path = file.unwrap().path();
+                    on_disk.insert(path.strip_prefix(&root).unwrap().display().to_string());
+                }
+            }
         }
-        let embedded: BTreeSet<_> = files().map(|(path, _)| path.to_owned()).collect();
+        let embedded: BTreeSet<_> = [Set::ControlPlane, Set::Node]
+            .into_iter()
+            .flat_map(Set::files)
+            .map(|(path, _)| path.to_owned())
+            .collect();
         assert_eq!(embedded, on_disk);
         for program in Program::ALL {
             assert!(
                 embedded.contains(&format!("cmd/{}/main.go", program.name())),
+                "{program:?}"
+            );
+        }
+        for program in [NodeProgram::Kubelet, NodeProgram::Probe] {
+            assert!(
+                embedded.contains(&format!("node/{}/main.go", program.name())),
                 "{program:?}"
             );
         }
@@ -106,7 +204,9 @@ mod tests {
         ] {
             assert_ne!(hash(base.into_iter()), hash(other.into_iter()));
         }
-        assert!(key().unwrap().starts_with("v1."));
+        let keys = [Set::ControlPlane, Set::Node].map(|set| set.key().unwrap());
+        assert!(keys.iter().all(|key| key.starts_with("v1.")));
+        assert_ne!(keys[0], keys[1]);
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn a_failed_build_shows_the_end_of_its_output_and_leaves_no_result() {
         !cache
             .path()
             .join("control-plane")
-            .join(sources::key().unwrap())
+            .join(Set::ControlPlane.key().unwrap())
             .exists()
     );
 }

@@ -33,6 +33,7 @@ fn commands(emulate: Option<&str>) -> String {
         binaries: &binaries,
         ports,
         emulate,
+        real_nodes: false,
     };
     let mut text = String::new();
     for launch in plane.launches().into_iter().chain([plane.kwok()]) {
@@ -81,6 +82,7 @@ fn files_are_private_and_complete() {
         binaries: &binaries,
         ports,
         emulate: None,
+        real_nodes: false,
     };
     plane.write_files().unwrap();
     // Every file that a command line names is there, but for what the programs make.
