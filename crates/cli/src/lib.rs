@@ -5,6 +5,7 @@ mod apps;
 mod attack;
 mod check;
 mod explain;
+mod policy;
 mod psp;
 mod reference;
 mod rules;
@@ -48,6 +49,9 @@ enum Command {
     /// PodSecurityPolicies, brought to where they still count.
     #[command(subcommand)]
     Psp(psp::Command),
+    /// Policies in Rego, OPA's and Gatekeeper's: look them through, test them.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// List every rule that `check` knows.
     Rules(rules::Arguments),
     /// Say what a control stops, and how to mend what it refuses.
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         }
         Command::Check(arguments) => Ok(check::run(arguments)),
         Command::Psp(command) => psp::run(&command),
+        Command::Policy(command) => Ok(policy::run(command)),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

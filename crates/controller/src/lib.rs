@@ -41,6 +41,7 @@ mod nodes;
 mod prefixes;
 mod queue;
 mod quotas;
+mod rego;
 mod shards;
 mod tenants;
 
@@ -156,6 +157,7 @@ async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
         ),
         ("of nodes", nodes::feed(context).boxed()),
         ("by the clock", dispatch::resync(context).boxed()),
+        ("of constraint templates", rego::kinds(context).boxed()),
         ("of hostnames", hostnames::collect(context).boxed()),
     ];
     let (names, feeds): (Vec<&str>, Vec<BoxFuture<'_, ()>>) = feeds.into_iter().unzip();

@@ -106,6 +106,7 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
     }]);
     let policies = webhook("policies", client, "/policies", policies);
+    let [rego, elsewhere, kinds, maps] = rego(client);
     vec![
         configuration("MutatingWebhookConfiguration", "bulkhead-mend", vec![mend]),
         configuration(
@@ -113,7 +114,99 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
             "bulkhead-judge",
             vec![judge, tenants, policies],
         ),
+        configuration(
+            "ValidatingWebhookConfiguration",
+            "bulkhead-rego",
+            vec![rego, elsewhere, kinds, maps],
+        ),
     ]
+}
+
+/// Policies in Rego. In tenants' namespaces they hold even where nobody answers; elsewhere they are
+/// asked as Gatekeeper is, which lets in what it cannot be asked about. What is written as a policy
+/// is looked through first.
+fn rego(client: &WebhookClient) -> [Value; 4] {
+    let objects = |scope: &str| {
+        json!({
+            "apiGroups": ["*"], "apiVersions": ["*"],
+            "resources": ["*", "pods/ephemeralcontainers"],
+            "operations": ["CREATE", "UPDATE"], "scope": scope,
+        })
+    };
+    let of = |group: &str, resources: &[&str], scope: &str| {
+        json!({
+            "apiGroups": [group], "apiVersions": ["*"], "resources": resources,
+            "operations": ["CREATE", "UPDATE"], "scope": scope,
+        })
+    };
+    let conditions = json!([changes(), foreign(), quiet()]);
+    let namespaces = of("", &["namespaces"], "Cluster");
+    let mut policies = webhook(
+        "rego",
+        client,
+        "/rego",
+        json!([objects("Namespaced"), namespaces]),
+    );
+    set(&mut policies, "namespaceSelector", tenants_namespaces());
+    set(&mut policies, "matchConditions", conditions.clone());
+    let mut elsewhere = webhook("rego-elsewhere", client, "/rego", json!([objects("*")]));
+    set(&mut elsewhere, "failurePolicy", json!("Ignore"));
+    let systems = [
+        "kube-system",
+        "kube-node-lease",
+        "kube-public",
+        labels::SYSTEM_NAMESPACE,
+    ];
+    set(
+        &mut elsewhere,
+        "namespaceSelector",
+        json!({"matchExpressions": [
+            {"key": labels::TENANT, "operator": "DoesNotExist"},
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": systems},
+        ]}),
+    );
+    set(&mut elsewhere, "matchConditions", conditions);
+    let kinds = webhook(
+        "rego-policy",
+        client,
+        "/rego/check",
+        json!([
+            of(
+                "templates.gatekeeper.sh",
+                &["constrainttemplates"],
+                "Cluster"
+            ),
+            of("constraints.gatekeeper.sh", &["*"], "Cluster"),
+        ]),
+    );
+    let mut maps = webhook(
+        "rego-map",
+        client,
+        "/rego/check",
+        json!([of("", &["configmaps"], "Namespaced")]),
+    );
+    set(
+        &mut maps,
+        "namespaceSelector",
+        json!({"matchLabels": {"kubernetes.io/metadata.name": labels::SYSTEM_NAMESPACE}}),
+    );
+    set(
+        &mut maps,
+        "objectSelector",
+        json!({"matchLabels": {"openpolicyagent.org/policy": "rego"}}),
+    );
+    [policies, elsewhere, kinds, maps]
+}
+
+/// What the cluster says of itself all the time is no policy's affair, nor are policies.
+fn quiet() -> Value {
+    let groups = "['coordination.k8s.io', 'events.k8s.io', 'authentication.k8s.io', 'authorization.k8s.io', \
+                  'templates.gatekeeper.sh', 'constraints.gatekeeper.sh', 'admissionregistration.k8s.io', \
+                  'apiextensions.k8s.io']";
+    let expression = format!(
+        "!(request.resource.group in {groups} || request.resource.group == '' && request.resource.resource in ['events', 'nodes', 'bindings'])"
+    );
+    json!({"name": "no-talk-of-the-cluster-with-itself", "expression": expression})
 }
 
 fn configuration(kind: &str, name: &str, webhooks: Vec<Value>) -> Value {

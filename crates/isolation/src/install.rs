@@ -63,6 +63,7 @@ pub fn install() -> Vec<Value> {
         "subjects": [service_account("controller")],
     }));
     objects.extend(revocations());
+    objects.extend(policy_maps());
     objects.extend(events());
     objects.extend(fairness());
     let forwarder = service_account("gateway-forwarder");
@@ -121,6 +122,9 @@ fn webhook() -> Value {
             &["persistentvolumeclaims", "persistentvolumes"],
             &["get"],
         ),
+        // Policies in Rego.
+        rule("templates.gatekeeper.sh", &["constrainttemplates"], WATCH),
+        rule("constraints.gatekeeper.sh", &["*"], WATCH),
         // Who may `use` which policy, asked for each pod.
         rule(GROUP, &["podsecuritypolicies"], WATCH),
         rule(
@@ -211,6 +215,18 @@ fn controller() -> Vec<Value> {
                     &["list"],
                 ),
                 rule(RBAC, &["rolebindings"], KEEP),
+                // The kinds of constraints, which a guard keeps apart from all others.
+                rule("templates.gatekeeper.sh", &["constrainttemplates"], WATCH),
+                rule(
+                    "templates.gatekeeper.sh",
+                    &["constrainttemplates/status"],
+                    &["get", "patch"],
+                ),
+                rule(
+                    "apiextensions.k8s.io",
+                    &["customresourcedefinitions"],
+                    &["get", "create", "patch"],
+                ),
                 named(rule(RBAC, &["clusterroles"], &["bind"]), &bound),
                 named(
                     rule(
@@ -267,6 +283,26 @@ fn revocations() -> [Value; 2] {
             "metadata": metadata,
             "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-gateway-reader"},
             "subjects": [service_account("gateway-reader")],
+        }),
+    ]
+}
+
+/// ConfigMaps that hold policies stand in Bulkhead's own namespace.
+fn policy_maps() -> [Value; 2] {
+    let metadata = json!({"name": "bulkhead-webhook", "namespace": SYSTEM_NAMESPACE});
+    [
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "Role",
+            "metadata": metadata,
+            "rules": [rule("", &["configmaps"], WATCH)],
+        }),
+        json!({
+            "apiVersion": RBAC_V1,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-webhook"},
+            "subjects": [service_account("webhook")],
         }),
     ]
 }

@@ -10,7 +10,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod builtins;
+mod crd;
 mod lint;
+mod loader;
 mod matching;
 mod mend;
 mod plain;
@@ -20,15 +22,19 @@ mod query;
 mod refusal;
 mod review;
 mod schema;
+mod suite;
 mod syntax;
 mod template;
 mod tree;
 
+pub use crd::template_crd;
+pub use loader::Loader;
 pub use plain::{POLICY_LABEL, Plain};
 pub use policies::{Judge, Policies, Violation};
 pub use program::{Failure, TIME_LIMIT};
 pub use query::Query;
 pub use refusal::{LINTS, Place, Refusal};
 pub use review::Review;
+pub use suite::{Case, Suite, SuiteError};
 pub use syntax::MAX_TEXT;
 pub use template::{Action, CONSTRAINTS, Constraint, TEMPLATES, Template};

@@ -9,14 +9,14 @@
 //!
 //! No change moves anything to another line, so that places in messages stay what they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::lint::{has, imports, outside_of_closures, rules};
 use crate::refusal::Refusal;
 use crate::syntax::{Dialect, Module, Text, parse};
-use crate::tree::{Node, walk};
+use crate::tree::{Node, span, walk};
 
 /// How often changes may lay open further ones: `not` within comprehensions within `not`.
 const ROUNDS: usize = 8;
@@ -43,10 +43,11 @@ pub(crate) fn mend(module: &Module) -> Result<Module, Refusal> {
     for _ in 0..ROUNDS {
         let mut edits = Vec::new();
         let rules = own_names(&module);
+        let modifiers = modifiers(&module);
         walk(&module.tree, &mut |node| match node.kind {
             "Call" => call(&module, node, &mut edits, &mut helpers),
-            "SomeIn" => some_in(&module, node, &mut made, &mut edits),
-            "NotExpr" => negation(&module, node, &rules, &mut made, &mut edits),
+            "SomeIn" => some_in(&module, node, &modifiers, &mut made, &mut edits),
+            "NotExpr" => negation(&module, node, (&rules, &modifiers), &mut made, &mut edits),
             _ => {}
         });
         if edits.is_empty() {
@@ -85,6 +86,40 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     }
     out.push_str(text.get(at..).unwrap_or_default());
     out
+}
+
+/// The `with …` after expressions, by where the expression begins: what is moved before it is
+/// evaluated with the same.
+fn modifiers(module: &Module) -> BTreeMap<usize, String> {
+    let mut found = BTreeMap::new();
+    statements(&module.tree, &mut |statement| {
+        let some = statement.get("with_mods").and_then(Value::as_array);
+        let whole = statement.get("span").and_then(span);
+        let literal = statement
+            .get("literal")
+            .and_then(Node::of)
+            .and_then(Node::span);
+        if let (Some(some), Some(whole), Some(literal)) = (some, whole, literal)
+            && !some.is_empty()
+        {
+            let text = module.rego.get(literal.end..whole.end).unwrap_or_default();
+            found.insert(literal.start, text.to_owned());
+        }
+    });
+    found
+}
+
+fn statements(value: &Value, look: &mut impl FnMut(&Value)) {
+    match value {
+        Value::Object(object) => {
+            if object.contains_key("literal") {
+                look(value);
+            }
+            object.values().for_each(|value| statements(value, look));
+        }
+        Value::Array(list) => list.iter().for_each(|value| statements(value, look)),
+        _ => {}
+    }
 }
 
 /// Names that stand for rules and imports, and so may be undefined.
@@ -166,7 +201,7 @@ fn verbs(format: &str, raw: bool) -> String {
 fn negation(
     module: &Module,
     node: Node<'_>,
-    rules: &BTreeSet<String>,
+    (rules, modifiers): (&BTreeSet<String>, &BTreeMap<usize, String>),
     made: &mut usize,
     edits: &mut Vec<Edit>,
 ) {
@@ -206,7 +241,8 @@ fn negation(
     for span in wanted {
         *made += 1;
         let name = format!("bulkhead_{made}");
-        before.push_str(&format!("{name} := {}; ", text(span.start, span.end)));
+        let with = modifiers.get(&whole.start).map_or("", String::as_str);
+        before.push_str(&format!("{name} := {}{with}; ", text(span.start, span.end)));
         after.push_str(text(at, span.start));
         after.push_str(&name);
         at = span.end;
@@ -225,15 +261,28 @@ fn negation(
 }
 
 /// `some x in xs` fails in the engine where `xs` is no collection, and just does not hold in OPA.
-fn some_in(module: &Module, node: Node<'_>, made: &mut usize, edits: &mut Vec<Edit>) {
+fn some_in(
+    module: &Module,
+    node: Node<'_>,
+    modifiers: &BTreeMap<usize, String>,
+    made: &mut usize,
+    edits: &mut Vec<Edit>,
+) {
     let (Some(whole), Some(value), Some(of)) =
         (node.span(), node.child("value"), node.child("collection"))
     else {
         return;
     };
-    let key = node.child("key");
+    // Where the input is replaced, there is more to keep apart than an index can.
+    if node
+        .span()
+        .is_some_and(|span| modifiers.contains_key(&span.start))
+    {
+        return;
+    }
     let plain = |node: Node<'_>| node.kind == "Var" && node.root() != Some("_");
-    if !plain(value) || key.is_some_and(|key| !plain(key)) {
+    // With a key, the engine would meet the key's name twice.
+    if !plain(value) || node.child("key").is_some() {
         return;
     }
     let (Some(value), Some(span)) = (value.root(), of.span()) else {
@@ -245,10 +294,7 @@ fn some_in(module: &Module, node: Node<'_>, made: &mut usize, edits: &mut Vec<Ed
         module.rego.get(span.start..span.end).unwrap_or_default(),
     );
     let of = format!("bulkhead_{made}");
-    let text = match key.and_then(Node::root) {
-        Some(key) => format!("{of} := {tail}; some {key}; {value} := {of}[{key}]"),
-        None => format!("{of} := {tail}; {value} := {of}[_]"),
-    };
+    let text = format!("{of} := {tail}; {value} := {of}[_]");
     let bare = is_bare(module, at);
     edits.push(Edit {
         start: at,

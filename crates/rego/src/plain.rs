@@ -12,6 +12,7 @@ use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::review::value;
 use crate::syntax::{Dialect, Module, Text, parse};
+use crate::tree::Node;
 
 /// The label by which kube-mgmt knows a ConfigMap that holds policies.
 pub const POLICY_LABEL: &str = "openpolicyagent.org/policy";
@@ -95,14 +96,18 @@ impl Plain {
     pub fn lint(&self) -> Result<(), Vec<Refusal>> {
         let modules: Vec<&Module> = self.modules.iter().collect();
         let mut found = lint::lint(&modules, Data::Packages);
-        for module in &modules {
+        for module in modules.iter().filter(|module| !is_test(module)) {
             if lint::has(module, ENTRY)
                 && let Err(refusal) = lint::entry(module, ENTRY, false)
             {
                 found.push(refusal);
             }
         }
-        if !modules.is_empty() && self.entries().is_empty() {
+        // A folder may hold the text of templates, and tests of them, beside the templates.
+        let other = modules
+            .iter()
+            .any(|module| is_test(module) || lint::has(module, "violation"));
+        if !modules.is_empty() && !other && self.entries().is_empty() {
             let source = modules.first().map_or("", |module| &module.source);
             found.push(Refusal::whole(
                 "not-a-set",
@@ -152,6 +157,27 @@ impl Plain {
         entries
     }
 
+    /// The tests, as OPA knows them: rules `test_…`, each as `data.package.test_…` and its file.
+    #[must_use]
+    pub fn tests(&self) -> Vec<(String, &str)> {
+        let mut tests = Vec::new();
+        for module in &self.modules {
+            for rule in lint::rules(module) {
+                let head = rule.child("head").and_then(|head| head.child("refr"));
+                if let Some(name) = head
+                    .and_then(Node::root)
+                    .filter(|name| name.starts_with("test_"))
+                {
+                    let test = (format!("{}.{name}", module.package), module.source.as_str());
+                    if !tests.contains(&test) {
+                        tests.push(test);
+                    }
+                }
+            }
+        }
+        tests
+    }
+
     /// Compiles one program for each package that has a rule `deny`, with what it is called.
     pub(crate) fn compile(&self) -> Result<Vec<(String, Program)>, Refusal> {
         let mended: Vec<Module> = self.modules.iter().map(mend).collect::<Result<_, _>>()?;
@@ -163,4 +189,8 @@ impl Plain {
         });
         each.collect()
     }
+}
+
+fn is_test(module: &Module) -> bool {
+    module.source.ends_with("_test.rego")
 }

@@ -49,6 +49,20 @@ impl fmt::Display for Violation {
 }
 
 impl Policies {
+    /// What is to be said of policies that ask for `data.inventory` where there is none.
+    #[must_use]
+    pub fn without_inventory(&self) -> Vec<Refusal> {
+        let asking = self
+            .templates
+            .values()
+            .filter(|template| template.asks_for_inventory());
+        let message = "asks for `data.inventory`, which is not kept in the cluster: objects would be \
+                       compared with nothing";
+        asking
+            .map(|template| Refusal::whole("unsupported-policy", &template.kind, message))
+            .collect()
+    }
+
     /// Compiles everything, for one thread. `inventory` is what policies find at `data.inventory`.
     /// Every policy is tried on sample objects first.
     ///

@@ -219,6 +219,13 @@ impl Template {
                 .any(|each| each == "*" || each == operation)
     }
 
+    /// Whether it compares with other objects of the cluster.
+    pub(crate) fn asks_for_inventory(&self) -> bool {
+        self.modules
+            .iter()
+            .any(|module| module.rego.contains("data.inventory"))
+    }
+
     /// Compiles it.
     pub(crate) fn compile(&self, inventory: &Rego) -> Result<Program, Refusal> {
         let mended: Vec<Module> = self.modules.iter().map(mend).collect::<Result<_, _>>()?;

@@ -13,6 +13,8 @@ pub(crate) enum Answer {
     Allowed,
     /// Let it in with these operations (RFC 6902) done to the object.
     Patched(Vec<Addition>),
+    /// Let it in, with a word to whoever sent it.
+    Warned(Vec<String>),
     /// Keep it out.
     Denied(Denial),
 }
@@ -65,6 +67,8 @@ struct Response<'a> {
     patch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_annotations: Option<Audit>,
 }
@@ -93,10 +97,12 @@ impl Answer {
             patch_type: None,
             patch: None,
             status: None,
+            warnings: &[],
             audit_annotations: None,
         };
         match self {
             Self::Allowed => {}
+            Self::Warned(warnings) => response.warnings = warnings,
             Self::Patched(operations) => {
                 response.patch_type = Some("JSONPatch");
                 response.patch = Some(STANDARD.encode(serde_json::to_vec(operations)?));

@@ -11,6 +11,7 @@ mod metrics;
 mod namespaces;
 mod policies;
 mod quota;
+mod rego;
 mod routes;
 mod run;
 mod tenants;

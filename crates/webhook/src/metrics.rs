@@ -48,6 +48,7 @@ impl Metrics {
         let word = match answer {
             Answer::Allowed => "allowed",
             Answer::Patched(_) => "patched",
+            Answer::Warned(_) => "warned",
             Answer::Denied(_) => "denied",
         };
         self.reviews

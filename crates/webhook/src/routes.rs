@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::policies::{self, PodPolicies};
 use crate::quota::Quotas;
+use crate::rego::Rego;
 use crate::tenants;
 
 /// The API server takes objects of up to 3 MiB and sends two of them.
@@ -30,6 +31,7 @@ pub struct Webhook {
     policies: Option<PodPolicies>,
     /// None where there is no cluster to count in.
     quotas: Option<std::sync::Arc<Quotas>>,
+    rego: std::sync::Arc<Rego>,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +40,10 @@ enum Route {
     Validate,
     Tenants,
     Policies,
+    /// Asks the policies in Rego.
+    Rego,
+    /// A policy in Rego is written.
+    RegoPolicy,
 }
 
 impl Route {
@@ -47,6 +53,8 @@ impl Route {
             Self::Validate => "/validate",
             Self::Tenants => "/tenants",
             Self::Policies => "/policies",
+            Self::Rego => "/rego",
+            Self::RegoPolicy => "/rego/check",
         }
     }
 }
@@ -63,6 +71,7 @@ impl Webhook {
     ) -> Self {
         Self {
             policies: Some(policies),
+            rego: Rego::start(&cluster),
             quotas: Some(quotas),
             namespaces: Namespaces::new(namespaces, Some(cluster)),
             tenants,
@@ -76,6 +85,7 @@ impl Webhook {
     pub fn fixed(namespaces: Vec<Value>, tenants: Vec<Value>) -> Self {
         Self {
             policies: None,
+            rego: std::sync::Arc::new(Rego::fixed(Vec::new())),
             quotas: None,
             namespaces: Namespaces::new(NamespaceCache::fixed(namespaces), None),
             tenants: TenantCache::fixed(tenants),
@@ -88,6 +98,7 @@ impl Webhook {
     pub fn is_ready(&self) -> bool {
         self.namespaces.is_ready()
             && self.tenants.is_ready()
+            && self.rego.is_ready()
             && self.quotas.as_ref().is_none_or(|quotas| quotas.is_ready())
             && self.policies.as_ref().is_none_or(PodPolicies::is_ready)
     }
@@ -110,6 +121,8 @@ impl Webhook {
             "/validate" => Route::Validate,
             "/tenants" => Route::Tenants,
             "/policies" => Route::Policies,
+            "/rego" => Route::Rego,
+            "/rego/check" => Route::RegoPolicy,
             _ => return text(StatusCode::NOT_FOUND, "not found\n"),
         };
         if request.method() != Method::POST {
@@ -140,7 +153,17 @@ impl Webhook {
                 return text(StatusCode::BAD_REQUEST, format!("{error}\n"));
             }
         };
-        let answer = self.answer(route, &mut review).await;
+        let answer = match route {
+            Route::Rego => {
+                self.rego
+                    .judge(body.clone(), review.namespace.as_deref())
+                    .await
+            }
+            Route::RegoPolicy => self.rego.check(review.object.take().map(Value::from)).await,
+            Route::Mutate | Route::Validate | Route::Tenants | Route::Policies => {
+                self.answer(route, &mut review).await
+            }
+        };
         self.metrics.note(route.path(), &answer);
         if let Answer::Denied(denial) = &answer {
             tracing::info!(
@@ -194,7 +217,11 @@ impl Webhook {
                 let answer = mend(request, &rules);
                 self.with_policies(request, answer).await
             }
-            Route::Validate | Route::Tenants | Route::Policies => {
+            Route::Validate
+            | Route::Tenants
+            | Route::Policies
+            | Route::Rego
+            | Route::RegoPolicy => {
                 let cluster = self.namespaces.cluster();
                 let facts = look_up(cluster, request, &rules).await;
                 let answer = answer_to(bulkhead_controls::judge(request, &rules, &facts));

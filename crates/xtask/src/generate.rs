@@ -80,7 +80,10 @@ fn root() -> PathBuf {
 /// Every generated file, by its path from the root.
 fn files(root: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
-    files.insert("config/crds.yaml".into(), yaml(&bulkhead_api::crds())?);
+    files.insert(
+        "config/crds.yaml".into(),
+        yaml(&[bulkhead_api::crds(), vec![bulkhead_rego::template_crd()]].concat())?,
+    );
     files.insert(
         "config/rbac.yaml".into(),
         yaml(&bulkhead_isolation::install())?,

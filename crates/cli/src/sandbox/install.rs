@@ -34,6 +34,7 @@ pub(super) async fn objects(
         ca_bundle_pem: ca.to_owned(),
     };
     let mut objects = bulkhead_api::crds();
+    objects.push(bulkhead_rego::template_crd());
     objects.extend(bulkhead_isolation::install());
     objects.extend(nodes::rights_of_kwok());
     if plane.real_nodes {

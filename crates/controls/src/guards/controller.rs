@@ -23,6 +23,10 @@ pub(super) fn guard() -> Guard {
              || (request.operation == 'DELETE' && oldObject != null && '$TENANT' in labels(oldObject))
              || (request.resource.resource == 'pods' && request.?subResource.orValue('') == 'eviction')",
             "foreign-namespace: Bulkhead's controller changes tenants' namespaces and its own alone",
+        ), Validation::new(
+            // Whoever may make any kind may take over what others are made of.
+            "request.resource.group != 'apiextensions.k8s.io' || (oldObject == null ? object : oldObject).spec.group == 'constraints.gatekeeper.sh'",
+            "tenant-extends-api: Bulkhead's controller makes the kinds of constraints, and no other",
         )],
     }
 }

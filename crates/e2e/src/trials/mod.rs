@@ -26,6 +26,7 @@ mod quota;
 mod quota_growth;
 mod races;
 mod real;
+mod rego;
 mod restart;
 mod scope;
 mod strays;
@@ -65,6 +66,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         strays::TRIALS,
         watches::TRIALS,
         policies::TRIALS,
+        rego::TRIALS,
         gateway_limits::TRIALS,
         gateway_people::TRIALS,
     ];

@@ -39,10 +39,16 @@ impl Look<'_, '_> {
             .collect();
         let path = format!("data{tail}");
         let within = |of: &str| path == of || path.starts_with(&format!("{of}."));
-        let taken = match self.data {
-            Data::Gatekeeper => within("data.inventory") || self.lib(&within),
-            Data::Packages => self.names.packages.iter().any(|package| within(package)),
-        };
+        // Tests put into `data` what they like.
+        let test = self.module.source.ends_with("_test.rego");
+        let taken = test
+            || match self.data {
+                Data::Gatekeeper => within("data.inventory") || self.lib(&within),
+                Data::Packages if super::has(self.module, "violation") => {
+                    within("data.inventory") || within("data.lib")
+                }
+                Data::Packages => self.names.packages.iter().any(|package| within(package)),
+            };
         if !taken {
             let there = match self.data {
                 Data::Gatekeeper => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bulkhead_model::Json;
-use bulkhead_rego::{Policies, Review, Template, Violation};
+use bulkhead_rego::{Plain, Policies, Review, Template, Violation};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -196,5 +196,109 @@ fn templates_give_gatekeepers_verdicts() {
     );
     if let Some(Difference(first)) = differences.first() {
         panic!("{} differences; the first: {first}", differences.len());
+    }
+}
+
+/// Numbers as both write them, and lists in one order: a set has none.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(list) => {
+            let mut list: Vec<Value> = list.iter().map(plain).collect();
+            list.sort_by_key(ToString::to_string);
+            Value::Array(list)
+        }
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| (key.clone(), plain(value)))
+            .collect(),
+        // Of an empty set only the word differs.
+        Value::String(text) => json!(text.replace("set()", "{}")),
+        other => other.clone(),
+    }
+}
+
+/// What the engine fails at, in words of its errors; `docs/rego.md` lists them.
+const STRICTER: [&str; 3] = [
+    "on floating-point number",
+    "expects numeric argument",
+    "`some .. in collection` expects",
+];
+
+#[test]
+fn programs_give_opas_answers() {
+    const INPUTS: usize = 10;
+    let wanted = cases(1_000);
+    let mut rng = Rng::with_seed(seed());
+    let (mut done, mut refused, mut invalid) = (0, BTreeMap::<&str, usize>::new(), 0);
+    let mut differences = Vec::new();
+    let mut stricter = 0;
+    while done < wanted {
+        let programs: Vec<(String, Vec<Value>)> = (0..200)
+            .map(|_| {
+                let inputs = (0..INPUTS)
+                    .map(|_| crate::generator::input(&mut rng))
+                    .collect();
+                (crate::generator::program(&mut rng), inputs)
+            })
+            .collect();
+        let questions: Vec<Value> = programs
+            .iter()
+            .map(|(text, inputs)| {
+                json!({"opa": {
+                    "modules": {"a.rego": text}, "version": 0, "query": "data.a.deny", "inputs": inputs,
+                }})
+            })
+            .collect();
+        for ((text, inputs), answer) in programs.iter().zip(ask(&questions)) {
+            if answer["error"].is_string() {
+                invalid += 1;
+                continue;
+            }
+            let mut policy = Plain::default();
+            let query = policy
+                .add("a.rego", text)
+                .map_err(|refusal| vec![refusal])
+                .and_then(|()| policy.query("data.a.deny", &Json::from(&json!({}))));
+            let mut query = match query {
+                Ok(query) => query,
+                Err(refusals) => {
+                    *refused.entry(refusals[0].rule).or_default() += 1;
+                    continue;
+                }
+            };
+            for (input, theirs) in inputs.iter().zip(answer["answers"].as_array().unwrap()) {
+                done += 1;
+                let ours = query.ask(&Json::from(input));
+                let same = match &ours {
+                    Ok(Some(ours)) => theirs
+                        .get("value")
+                        .is_some_and(|theirs| plain(theirs) == plain(ours)),
+                    Ok(None) => theirs["undefined"] == true,
+                    Err(_) => theirs["error"].is_string(),
+                };
+                // Where OPA takes the rule for undefined, we say that there is no answer, which denies.
+                if let (false, Err(failure)) = (same, &ours) {
+                    let failure = failure.to_string();
+                    if STRICTER.iter().any(|words| failure.contains(words)) {
+                        stricter += 1;
+                        continue;
+                    }
+                }
+                if !same {
+                    differences.push(format!(
+                        "ours {ours:?}\ntheirs {theirs}\ninput {input}\n{text}"
+                    ));
+                }
+            }
+        }
+    }
+    println!(
+        "OPA: {done} answers of generated programs, {} differences; {stricter} denied where OPA takes a rule for undefined; refused at load: {refused:?}; no programs for OPA: {invalid} (seed {})",
+        differences.len(),
+        seed()
+    );
+    if let Some(first) = differences.iter().min_by_key(|text| text.len()) {
+        panic!("{} differences; the shortest: {first}", differences.len());
     }
 }

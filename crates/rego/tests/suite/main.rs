@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "tests are read, not linked to")]
 
 mod differential;
+mod generator;
 mod oracle;
 mod refusals;
 mod reviews;

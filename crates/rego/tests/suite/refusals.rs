@@ -65,7 +65,7 @@ fn each_lint_says_where() {
         ),
         ("foreign-data", 3, 3, "data.other.x == 1"),
         ("foreign-data", 3, 3, "data.inventory.x == 1"),
-        ("syntax", 3, 19, "not startswith(x[_], \"a\")"),
+        ("syntax", 3, 20, "not startswith(x[_], \"a\")"),
     ] {
         let found = refused(&format!(
             "package a\ndeny[message] {{\n  {body}\n  message := \"m\"\n}}"

@@ -1,0 +1,185 @@
+//! Files of policies.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use bulkhead_rego::{Loader, Place};
+use serde_json::Value;
+
+/// A file, and the objects in it if it is no Rego.
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) objects: Vec<Value>,
+}
+
+impl File {
+    pub(super) fn is_rego(&self) -> bool {
+        has_ending(&self.path, &["rego"])
+    }
+
+    pub(super) fn shown(&self) -> String {
+        self.path.to_string_lossy().replace('\\', "/")
+    }
+
+    /// The place of a line of Rego that stands in a YAML file, in that file.
+    pub(super) fn place(&self, place: &Place) -> Place {
+        let mut place = place.clone();
+        if place.line == 0 || self.is_rego() {
+            return place;
+        }
+        let policies = self.objects.iter().flat_map(texts);
+        // Of a library the place says so, of the policy itself it says nothing.
+        let lib = place.source.rsplit_once(" libs[");
+        let at = lib.and_then(|(_, rest)| rest.trim_end_matches(']').parse::<usize>().ok());
+        let rego = policies
+            .into_iter()
+            .filter(|(of, _)| *of == at)
+            .map(|(_, rego)| rego);
+        for rego in rego {
+            if let Some((line, indent)) = locate(&self.text, rego) {
+                place.line += line;
+                place.column += indent;
+                break;
+            }
+        }
+        place.source = self.shown();
+        place
+    }
+}
+
+/// The texts of Rego in an object: the policy, and its libraries by number.
+fn texts(object: &Value) -> Vec<(Option<usize>, &str)> {
+    let target = object.pointer("/spec/targets/0");
+    let code = target.and_then(|target| {
+        let engines = target.get("code")?.as_array()?.iter();
+        engines
+            .filter_map(|engine| engine.get("source"))
+            .find(|source| source.get("rego").is_some())
+    });
+    let code = code.or(target);
+    let mut found = Vec::new();
+    if let Some(code) = code {
+        found.extend(
+            code.get("rego")
+                .and_then(Value::as_str)
+                .map(|rego| (None, rego)),
+        );
+        let libs = code
+            .get("libs")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        found.extend(
+            libs.enumerate()
+                .filter_map(|(at, lib)| Some((Some(at), lib.as_str()?))),
+        );
+    }
+    let data = object
+        .get("data")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    found.extend(data.filter_map(|(_, rego)| Some((None, rego.as_str()?))));
+    found
+}
+
+/// How many lines stand before a block in a YAML text, and how far it is set in.
+fn locate(text: &str, block: &str) -> Option<(u32, u32)> {
+    let wanted: Vec<&str> = block.lines().collect();
+    let lines: Vec<&str> = text.lines().collect();
+    let first = wanted.iter().position(|line| !line.trim().is_empty())?;
+    let same = |at: usize| {
+        wanted.iter().enumerate().all(|(line, wanted)| {
+            lines
+                .get(at + line)
+                .is_some_and(|found| found.trim() == wanted.trim())
+        })
+    };
+    let at = (0..lines.len()).find(|at| same(*at))?;
+    let found = lines.get(at + first)?;
+    let indent = found.find(wanted.get(first)?.trim_end())?;
+    Some((u32::try_from(at).ok()?, u32::try_from(indent).ok()?))
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    path.extension()
+        .is_some_and(|ending| endings.iter().any(|known| ending == *known))
+}
+
+/// Reads files and folders, in order.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<File>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            walk(path, &mut found)?;
+        } else {
+            found.push(path.clone());
+        }
+    }
+    let mut files = Vec::new();
+    for path in found {
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        let objects = if has_ending(&path, &["rego"]) {
+            Vec::new()
+        } else {
+            objects(&path, &text)?
+        };
+        files.push(File {
+            path,
+            text,
+            objects,
+        });
+    }
+    if files.is_empty() {
+        bail!("there is no `.rego`, `.yaml`, `.yml` or `.json` in what was named");
+    }
+    Ok(files)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_dir() && !path.is_symlink() && !hidden {
+            walk(&path, found)?;
+        } else if has_ending(&path, &["rego", "yaml", "yml", "json"]) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn objects(path: &Path, text: &str) -> Result<Vec<Value>> {
+    let parsed = bulkhead_manifests::parse(text);
+    if parsed.is_broken() {
+        bail!("`{}` is no YAML that can be read", path.display());
+    }
+    let documents = parsed.documents.iter();
+    Ok(documents.map(|document| document.to_value()).collect())
+}
+
+/// Everything that is a policy.
+pub(super) fn load(files: &[File]) -> (Loader, usize) {
+    let mut loader = Loader::default();
+    let mut policies = 0;
+    for file in files {
+        if file.is_rego() {
+            loader.rego(&file.shown(), &file.text);
+            policies += 1;
+        }
+        for object in &file.objects {
+            policies += usize::from(loader.object(&file.shown(), object));
+        }
+    }
+    (loader, policies)
+}

@@ -1,0 +1,29 @@
+//! `bulkhead policy lint`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use bulkhead_model::Json;
+use serde_json::Value;
+
+use super::files::{load, read};
+
+/// Looks through the policies; whether all are taken.
+pub(super) fn run(paths: &[PathBuf]) -> Result<bool> {
+    let files = read(paths)?;
+    let (loader, policies) = load(&files);
+    let (taken, mut refusals) = loader.finish();
+    if refusals.is_empty() {
+        let nothing = Value::Object(serde_json::Map::new());
+        refusals.extend(taken.judge(&Json::from(&nothing)).err().unwrap_or_default());
+    }
+    for refusal in &refusals {
+        let source = &refusal.place.source;
+        let file = files.iter().find(|file| source.starts_with(&file.shown()));
+        let place = file.map_or_else(|| refusal.place.clone(), |file| file.place(&refusal.place));
+        anstream::println!("{place}: {} ({})", refusal.message, refusal.rule);
+    }
+    let refused = refusals.len();
+    anstream::println!("{policies} policies and constraints, {refused} refusals");
+    Ok(refusals.is_empty())
+}
