@@ -5,10 +5,14 @@ use crate::finding::FieldPath;
 use crate::json::Json;
 
 /// A pod: metadata and spec, and where they stand in the object that was sent.
+// Dozens of rules look at the same few fields, so these are looked for once.
 #[derive(Debug, Clone, Copy)]
 pub struct Pod<'a> {
-    value: &'a Json<'a>,
     at: &'static str,
+    metadata: Fields<'a>,
+    spec: Fields<'a>,
+    security: Fields<'a>,
+    containers: [&'a [Json<'a>]; 3],
 }
 
 impl<'a> Pod<'a> {
@@ -20,25 +24,32 @@ impl<'a> Pod<'a> {
             .split('.')
             .filter(|s| !s.is_empty())
             .try_fold(object, |value, key| value.get(key))?;
-        (!value.is_null()).then_some(Self { value, at })
+        let spec = Fields::of(value.get("spec"));
+        (!value.is_null()).then(|| Self {
+            at,
+            metadata: Fields::of(value.get("metadata")),
+            spec,
+            security: spec.at("securityContext"),
+            containers: ContainerKind::ALL.map(|kind| spec.list(kind.field())),
+        })
     }
 
     /// The pod's `spec`.
     #[must_use]
     pub fn spec(self) -> Fields<'a> {
-        Fields::of(self.value.get("spec"))
+        self.spec
     }
 
     /// The pod's `metadata`.
     #[must_use]
     pub fn metadata(self) -> Fields<'a> {
-        Fields::of(self.value.get("metadata"))
+        self.metadata
     }
 
     /// The pod-level `securityContext`.
     #[must_use]
     pub fn security_context(self) -> Fields<'a> {
-        self.spec().at("securityContext")
+        self.security
     }
 
     /// The path of a place in the pod, from the root of the object that was sent.
@@ -49,31 +60,28 @@ impl<'a> Pod<'a> {
 
     /// Every container: init containers, ordinary ones, ephemeral ones.
     pub fn containers(self) -> impl Iterator<Item = Container<'a>> {
-        ContainerKind::ALL.into_iter().flat_map(move |kind| {
-            self.spec()
-                .list(kind.field())
-                .iter()
+        let lists = ContainerKind::ALL.into_iter().zip(self.containers);
+        lists.flat_map(move |(kind, list)| {
+            list.iter()
                 .enumerate()
                 .map(move |(index, value)| Container {
-                    pod: self,
+                    at: self.at,
                     kind,
                     index,
                     value,
+                    of_pod: self.security,
                 })
         })
     }
 
     /// Every volume.
     pub fn volumes(self) -> impl Iterator<Item = Volume<'a>> {
-        self.spec()
-            .list("volumes")
-            .iter()
-            .enumerate()
-            .map(move |(index, value)| Volume {
-                pod: self,
-                index,
-                value,
-            })
+        let list = self.spec.list("volumes").iter().enumerate();
+        list.map(move |(index, value)| Volume {
+            at: self.at,
+            index,
+            value,
+        })
     }
 }
 
@@ -106,13 +114,15 @@ impl ContainerKind {
 /// One container of a pod.
 #[derive(Debug, Clone, Copy)]
 pub struct Container<'a> {
-    /// The pod it belongs to.
-    pub pod: Pod<'a>,
+    /// Where its pod stands.
+    at: &'static str,
     /// The list it stands in.
     pub kind: ContainerKind,
     /// Where in that list.
     pub index: usize,
     value: &'a Json<'a>,
+    /// The security context of its pod.
+    of_pod: Fields<'a>,
 }
 
 impl<'a> Container<'a> {
@@ -134,14 +144,14 @@ impl<'a> Container<'a> {
     pub fn effective(self, key: &str) -> Option<&'a Json<'a>> {
         self.security_context()
             .get(key)
-            .or_else(|| self.pod.security_context().get(key))
+            .or_else(|| self.of_pod.get(key))
     }
 
     /// The path of a field of this container.
     #[must_use]
     pub fn path(self, dotted: &'static str) -> FieldPath {
-        self.pod
-            .path("spec")
+        FieldPath::of(self.at)
+            .then("spec")
             .then(self.kind.field())
             .index(self.index)
             .then(dotted)
@@ -152,8 +162,10 @@ impl<'a> Container<'a> {
     #[must_use]
     pub fn effective_path(self, key: &'static str) -> FieldPath {
         let own = self.security_context().get(key).is_some();
-        if !own && self.pod.security_context().get(key).is_some() {
-            self.pod.path("spec.securityContext").then(key)
+        if !own && self.of_pod.get(key).is_some() {
+            FieldPath::of(self.at)
+                .then("spec.securityContext")
+                .then(key)
         } else {
             self.path("securityContext").then(key)
         }
@@ -163,7 +175,8 @@ impl<'a> Container<'a> {
 /// One volume of a pod.
 #[derive(Debug, Clone, Copy)]
 pub struct Volume<'a> {
-    pod: Pod<'a>,
+    /// Where its pod stands.
+    at: &'static str,
     index: usize,
     value: &'a Json<'a>,
 }
@@ -186,7 +199,10 @@ impl<'a> Volume<'a> {
     /// The path of a field of this volume.
     #[must_use]
     pub fn path(self, dotted: &'static str) -> FieldPath {
-        self.pod.path("spec.volumes").index(self.index).then(dotted)
+        FieldPath::of(self.at)
+            .then("spec.volumes")
+            .index(self.index)
+            .then(dotted)
     }
 
     /// The path of one of its sources.
