@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::tree::{Json, Object};
+use super::tree::{Json, Object, mark};
 
 /// Reads a value, borrowing from the text where it can. See [`super::parse`].
 pub(super) struct Reader;
@@ -69,10 +69,10 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let twice = |key: &str| serde::de::Error::custom(format_args!("duplicate key `{key}`"));
         let mut object = Object::default();
-        // A bit for each kind of name that was seen: most names are known to be new by it.
+        // A bit for each mark of a name that was seen: most names are known to be new by it.
         let mut seen = 0_u64;
         while let Some(Key(key)) = map.next_key()? {
-            let bit = 1 << (kind_of_name(&key) % u64::BITS);
+            let bit = 1 << (mark(&key) % u64::BITS);
             if seen & bit != 0 && object.has_among_few(&key) {
                 return Err(twice(&key));
             }
@@ -81,14 +81,6 @@ impl<'de> Visitor<'de> for Reader {
         }
         object.close().map(Json::Object).map_err(|key| twice(&key))
     }
-}
-
-/// A number that is the same for the same name, and seldom for others.
-fn kind_of_name(name: &str) -> u32 {
-    let byte = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
-    let bytes = name.as_bytes();
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    byte(bytes.first()) ^ byte(bytes.last()).rotate_left(2) ^ length.rotate_left(3)
 }
 
 /// A name of a field. `Cow` by itself would always copy.

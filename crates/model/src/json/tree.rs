@@ -29,14 +29,42 @@ pub enum Json<'a> {
 /// The fields of an object. No two have one name.
 // INVARIANT: more than `FEW` fields are sorted by name, fewer stand in the order of the text.
 #[derive(Debug, Clone, Default)]
-pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+pub struct Object<'a>(Vec<Field<'a>>);
+
+#[derive(Debug, Clone)]
+struct Field<'a> {
+    /// Tells most names apart without a look at the text, which is far away.
+    mark: u32,
+    key: Cow<'a, str>,
+    value: Json<'a>,
+}
+
+impl<'a> Field<'a> {
+    fn new(key: Cow<'a, str>, value: Json<'a>) -> Self {
+        Self {
+            mark: mark(&key),
+            key,
+            value,
+        }
+    }
+}
+
+/// A number that is the same for the same name, and seldom for others.
+#[inline]
+pub(super) fn mark(name: &str) -> u32 {
+    let byte = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
+    let bytes = name.as_bytes();
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    byte(bytes.first()) ^ byte(bytes.last()).rotate_left(2) ^ length.rotate_left(3)
+}
 
 /// Up to so many fields a look at each is faster than a search. It also bounds what an object
 /// with very many fields can cost.
-const FEW: usize = 16;
+const FEW: usize = 32;
 
 impl<'a> Json<'a> {
     /// A field of an object; none of anything else.
+    #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.as_object()?.get(key)
@@ -182,7 +210,11 @@ impl<'a> Json<'a> {
                 object
                     .0
                     .into_iter()
-                    .map(|(key, value)| (Cow::Owned(key.into_owned()), value.into_owned()))
+                    .map(|Field { mark, key, value }| Field {
+                        mark,
+                        key: Cow::Owned(key.into_owned()),
+                        value: value.into_owned(),
+                    })
                     .collect(),
             )),
         }
@@ -193,7 +225,7 @@ impl<'a> Object<'a> {
     /// Takes a field in without looking whether there is one of its name. Call [`Self::close`]
     /// after the last.
     pub(super) fn push(&mut self, key: Cow<'a, str>, value: Json<'a>) {
-        self.0.push((key, value));
+        self.0.push(Field::new(key, value));
     }
 
     /// Whether a name is among the fields that were pushed, as long as they are a few.
@@ -211,37 +243,42 @@ impl<'a> Object<'a> {
         }
         self.sort();
         let mut pairs = self.0.iter().zip(self.0.iter().skip(1));
-        let twice = pairs.find(|((a, _), (b, _))| a == b);
-        match twice.map(|((key, _), _)| key.to_string()) {
+        let twice = pairs.find(|(a, b)| a.key == b.key);
+        match twice.map(|(field, _)| field.key.to_string()) {
             Some(key) => Err(key),
             None => Ok(self),
         }
     }
 
     fn sort(&mut self) {
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0.sort_by(|a, b| a.key.cmp(&b.key));
     }
 
+    #[inline]
     fn find(&self, key: &str) -> Option<usize> {
         if self.0.len() > FEW {
             self.0
-                .binary_search_by(|(other, _)| other.as_ref().cmp(key))
+                .binary_search_by(|field| field.key.as_ref().cmp(key))
                 .ok()
         } else {
-            self.0.iter().position(|(other, _)| same(other, key))
+            let mark = mark(key);
+            self.0
+                .iter()
+                .position(|field| field.mark == mark && field.key == key)
         }
     }
 
     /// A field.
+    #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json<'a>> {
-        self.0.get(self.find(key)?).map(|(_, value)| value)
+        self.0.get(self.find(key)?).map(|field| &field.value)
     }
 
     /// A field, to be changed.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Json<'a>> {
         let index = self.find(key)?;
-        self.0.get_mut(index).map(|(_, value)| value)
+        self.0.get_mut(index).map(|field| &mut field.value)
     }
 
     /// Whether there is such a field.
@@ -264,7 +301,9 @@ impl<'a> Object<'a> {
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), value))
+        self.0
+            .iter()
+            .map(|field| (field.key.as_ref(), &field.value))
     }
 
     /// Sets a field, in the place of one of its name.
@@ -274,7 +313,7 @@ impl<'a> Object<'a> {
             *present = value;
             return;
         }
-        self.0.push((key, value));
+        self.push(key, value);
         if self.0.len() > FEW {
             self.sort();
         }
@@ -283,28 +322,22 @@ impl<'a> Object<'a> {
     /// Takes a field out.
     pub fn remove(&mut self, key: &str) -> Option<Json<'a>> {
         let index = self.find(key)?;
-        let (_, value) = self.0.remove(index);
         // What was sorted stays sorted, and a few fields may stand in any order.
-        Some(value)
+        Some(self.0.remove(index).value)
     }
 }
 
 /// Of fields with one name the last counts.
 impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Object<'a> {
     fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(fields: I) -> Self {
-        let mut fields: Vec<_> = fields.into_iter().collect();
-        if fields.len() > FEW {
-            fields.reverse();
-            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-            fields.dedup_by(|(later, _), (first, _)| later == first);
-            // INVARIANT: a few that are sorted are as good as a few that are not.
-            return Self(fields);
-        }
-        let mut object = Self::default();
-        for (key, value) in fields {
-            object.insert(key, value);
-        }
-        object
+        let fields = fields.into_iter();
+        let mut fields: Vec<_> = fields.map(|(key, value)| Field::new(key, value)).collect();
+        // A stable sort: of one name the last now comes first. A few that are sorted are as good as
+        // a few that are not.
+        fields.reverse();
+        fields.sort_by(|a, b| a.key.cmp(&b.key));
+        fields.dedup_by(|later, first| later.key == first.key);
+        Self(fields)
     }
 }
 
@@ -329,7 +362,7 @@ impl<'a> From<&'a Value> for Json<'a> {
             // The map gives its keys in order, each once.
             Value::Object(map) => Self::Object(Object(
                 map.iter()
-                    .map(|(key, value)| (Cow::Borrowed(key.as_str()), Self::from(value)))
+                    .map(|(key, value)| Field::new(Cow::Borrowed(key), Self::from(value)))
                     .collect(),
             )),
         }
@@ -346,7 +379,7 @@ impl From<Value> for Json<'_> {
             Value::Array(list) => Self::Array(list.into_iter().map(Self::from).collect()),
             Value::Object(map) => Self::Object(Object(
                 map.into_iter()
-                    .map(|(key, value)| (Cow::Owned(key), Self::from(value)))
+                    .map(|(key, value)| Field::new(Cow::Owned(key), Self::from(value)))
                     .collect(),
             )),
         }
@@ -365,7 +398,7 @@ impl From<Json<'_>> for Value {
                 object
                     .0
                     .into_iter()
-                    .map(|(key, value)| (key.into_owned(), Self::from(value)))
+                    .map(|field| (field.key.into_owned(), Self::from(field.value)))
                     .collect::<Map<_, _>>(),
             ),
         }
@@ -436,11 +469,6 @@ impl<'de> Deserialize<'de> for Json<'_> {
     }
 }
 
-/// Whether two names are one. Names differ in length or in the last letter more often than not.
-fn same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -454,7 +482,7 @@ mod tests {
         let text = br#"{"plain": "text", "esc\u0061ped": "a\nb"}"#;
         let json = parse(text).unwrap();
         let fields: Vec<(&Cow<'_, str>, &Json<'_>)> = match &json {
-            Json::Object(object) => object.0.iter().map(|(k, v)| (k, v)).collect(),
+            Json::Object(object) => object.0.iter().map(|f| (&f.key, &f.value)).collect(),
             _ => panic!(),
         };
         assert!(matches!(fields[0].0, Cow::Borrowed("plain")));

@@ -48,6 +48,7 @@ impl Tree for Json<'_> {
     fn has_fields(&self) -> bool {
         self.is_object()
     }
+    #[inline]
     fn field(&self, key: &str) -> Option<&Self> {
         self.get(key)
     }
