@@ -52,7 +52,7 @@ fn request(spec: Fields<'_>, rules: &TenantRules, findings: &mut Findings) {
         let path = FieldPath::of("spec.audiences").index(index);
         check_audience(audience, path, rules, findings);
     }
-    let path = FieldPath::of("spec.expirationSeconds");
+    let path = || FieldPath::of("spec.expirationSeconds");
     check_life(spec.get("expirationSeconds"), path, findings);
 }
 
@@ -60,13 +60,15 @@ fn projected(volume: Volume<'_>, rules: &TenantRules, findings: &mut Findings) {
     let sources: &[Json<'_>] = volume.fields().at("projected").list("sources");
     for (index, source) in sources.iter().enumerate() {
         let token = Fields::of(Some(source)).at("serviceAccountToken");
-        let path = volume.path("projected.sources").index(index);
-        let path = path.then("serviceAccountToken");
+        let path = |key| {
+            let source = volume.path("projected.sources").index(index);
+            source.then("serviceAccountToken").then(key)
+        };
         if let Some(audience) = token.get("audience").filter(|a| a.as_str() != Some("")) {
-            check_audience(audience, path.clone().then("audience"), rules, findings);
+            check_audience(audience, path("audience"), rules, findings);
         }
         let seconds = token.get("expirationSeconds");
-        check_life(seconds, path.then("expirationSeconds"), findings);
+        check_life(seconds, || path("expirationSeconds"), findings);
     }
 }
 
@@ -106,11 +108,11 @@ fn check_audience(
     }
 }
 
-fn check_life(seconds: Option<&Json<'_>>, path: FieldPath, findings: &mut Findings) {
+fn check_life(seconds: Option<&Json<'_>>, path: impl Fn() -> FieldPath, findings: &mut Findings) {
     if let Some(value) = seconds
         && value.as_u64().is_none_or(|seconds| seconds > LONGEST)
     {
-        findings.add(path, too_long(value));
+        findings.add(path(), too_long(value));
     }
 }
 

@@ -24,20 +24,15 @@ pub(crate) const CONTROL: Control = Control {
 fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     let images = &context.rules.images;
     for container in pod.containers() {
-        let (fields, path) = (container.fields(), container.path(""));
-        image(
-            fields,
-            ["image", "imagePullPolicy"],
-            images,
-            &path,
-            findings,
-        );
+        let path = || container.path("");
+        let keys = ["image", "imagePullPolicy"];
+        image(container.fields(), keys, images, path, findings);
     }
     // A volume of an image is pulled like any other.
     for volume in pod.volumes() {
         if volume.fields().get("image").is_some() {
-            let (fields, path) = (volume.fields().at("image"), volume.path("image"));
-            image(fields, ["reference", "pullPolicy"], images, &path, findings);
+            let (fields, path) = (volume.fields().at("image"), || volume.path("image"));
+            image(fields, ["reference", "pullPolicy"], images, path, findings);
         }
     }
 }
@@ -46,16 +41,16 @@ fn image(
     fields: Fields<'_>,
     [image, policy]: [&'static str; 2],
     allowed: &Images,
-    path: &FieldPath,
+    path: impl Fn() -> FieldPath,
     findings: &mut Findings,
 ) {
     let written = fields.get(image);
-    let parsed = written.and_then(Json::as_str).and_then(ImageRef::parse);
+    let parsed = || written.and_then(Json::as_str).and_then(ImageRef::parse);
     if !allowed.allowed_registries.is_empty() {
-        let place = || path.clone().then(image);
-        match (written, &parsed) {
+        let place = || path().then(image);
+        match (written, parsed()) {
             (Some(_), Some(parsed))
-                if allowed.allowed_registries.iter().any(|it| it.has(parsed)) => {}
+                if allowed.allowed_registries.iter().any(|it| it.has(&parsed)) => {}
             (Some(_), Some(parsed)) => {
                 findings.add(
                     place(),
@@ -71,18 +66,18 @@ fn image(
             (None, _) => findings.add(place(), "is unset"),
         }
     }
-    let (effective, detail) = match fields.get(policy) {
-        Some(written) => (written.as_str().and_then(PullPolicy::parse), is(written)),
+    let written = fields.get(policy);
+    let effective = match written {
+        Some(written) => written.as_str().and_then(PullPolicy::parse),
         // The API server fills it in by the tag.
-        None => {
-            let default = parsed.map_or(PullPolicy::IfNotPresent, |image| image.default_policy());
-            (
-                Some(default),
-                format!("is unset, which means `{}`", default.as_str()),
-            )
-        }
+        None => Some(parsed().map_or(PullPolicy::IfNotPresent, |image| image.default_policy())),
     };
-    if !effective.is_some_and(|effective| allowed.pull_policies.contains(&effective)) {
-        findings.add(path.clone().then(policy), detail);
+    if effective.is_some_and(|effective| allowed.pull_policies.contains(&effective)) {
+        return;
     }
+    let detail = match (written, effective) {
+        (None, Some(default)) => format!("is unset, which means `{}`", default.as_str()),
+        _ => is(written.unwrap_or(&Json::Null)),
+    };
+    findings.add(path().then(policy), detail);
 }
