@@ -1,5 +1,7 @@
 //! What a newer Kubernetes has, and no rule here has ever seen.
 
+use std::cmp::Ordering;
+
 use bulkhead_model::FieldPath;
 use bulkhead_model::view::{Fields, Pod};
 
@@ -22,146 +24,146 @@ pub(crate) const CONTROL: Control = Control {
 
 /// Fields of a pod's `spec`. These lists are Kubernetes 1.36's; a test compares them with its types.
 pub(super) const SPEC: &[&str] = &[
-    "activeDeadlineSeconds",
+    "os",
+    "hostIPC",
+    "hostPID",
+    "volumes",
     "affinity",
-    "automountServiceAccountToken",
-    "containers",
+    "hostname",
+    "nodeName",
+    "overhead",
+    "priority",
     "dnsConfig",
     "dnsPolicy",
-    "enableServiceLinks",
-    "ephemeralContainers",
-    "hostAliases",
-    "hostIPC",
-    "hostNetwork",
-    "hostPID",
     "hostUsers",
-    "hostname",
-    "hostnameOverride",
-    "imagePullSecrets",
-    "initContainers",
-    "nodeName",
+    "resources",
+    "subdomain",
+    "containers",
+    "hostAliases",
+    "hostNetwork",
+    "tolerations",
     "nodeSelector",
-    "os",
-    "overhead",
-    "preemptionPolicy",
-    "priority",
-    "priorityClassName",
+    "restartPolicy",
+    "schedulerName",
+    "initContainers",
     "readinessGates",
     "resourceClaims",
-    "resources",
-    "restartPolicy",
-    "runtimeClassName",
-    "schedulerName",
+    "serviceAccount",
     "schedulingGates",
     "schedulingGroup",
     "securityContext",
-    "serviceAccount",
-    "serviceAccountName",
+    "hostnameOverride",
+    "imagePullSecrets",
+    "preemptionPolicy",
+    "runtimeClassName",
+    "priorityClassName",
     "setHostnameAsFQDN",
+    "enableServiceLinks",
+    "serviceAccountName",
+    "ephemeralContainers",
+    "activeDeadlineSeconds",
     "shareProcessNamespace",
-    "subdomain",
-    "terminationGracePeriodSeconds",
-    "tolerations",
     "topologySpreadConstraints",
-    "volumes",
+    "automountServiceAccountToken",
+    "terminationGracePeriodSeconds",
 ];
 
 /// Fields of the pod's `securityContext`.
 pub(super) const POD_SECURITY: &[&str] = &[
-    "appArmorProfile",
     "fsGroup",
-    "fsGroupChangePolicy",
+    "sysctls",
+    "runAsUser",
     "runAsGroup",
     "runAsNonRoot",
-    "runAsUser",
-    "seLinuxChangePolicy",
     "seLinuxOptions",
     "seccompProfile",
-    "supplementalGroups",
-    "supplementalGroupsPolicy",
-    "sysctls",
     "windowsOptions",
+    "appArmorProfile",
+    "supplementalGroups",
+    "fsGroupChangePolicy",
+    "seLinuxChangePolicy",
+    "supplementalGroupsPolicy",
 ];
 
 /// Fields of a container's `securityContext`.
 pub(super) const CONTAINER_SECURITY: &[&str] = &[
-    "allowPrivilegeEscalation",
-    "appArmorProfile",
-    "capabilities",
-    "privileged",
     "procMount",
-    "readOnlyRootFilesystem",
-    "runAsGroup",
-    "runAsNonRoot",
     "runAsUser",
+    "privileged",
+    "runAsGroup",
+    "capabilities",
+    "runAsNonRoot",
     "seLinuxOptions",
     "seccompProfile",
     "windowsOptions",
+    "appArmorProfile",
+    "readOnlyRootFilesystem",
+    "allowPrivilegeEscalation",
 ];
 
 /// Fields of a container, of any kind.
 pub(super) const CONTAINER: &[&str] = &[
-    "args",
-    "command",
     "env",
-    "envFrom",
-    "image",
-    "imagePullPolicy",
-    "lifecycle",
-    "livenessProbe",
+    "tty",
+    "args",
     "name",
+    "image",
     "ports",
-    "readinessProbe",
-    "resizePolicy",
-    "resources",
-    "restartPolicy",
-    "restartPolicyRules",
-    "securityContext",
-    "startupProbe",
     "stdin",
+    "command",
+    "envFrom",
+    "lifecycle",
+    "resources",
     "stdinOnce",
+    "workingDir",
+    "resizePolicy",
+    "startupProbe",
+    "volumeMounts",
+    "livenessProbe",
+    "restartPolicy",
+    "volumeDevices",
+    "readinessProbe",
+    "imagePullPolicy",
+    "securityContext",
+    "restartPolicyRules",
     "targetContainerName",
     "terminationMessagePath",
     "terminationMessagePolicy",
-    "tty",
-    "volumeDevices",
-    "volumeMounts",
-    "workingDir",
 ];
 
 /// Fields of a volume: its name, and every kind of source.
 pub(super) const VOLUME: &[&str] = &[
-    "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
-    "cephfs",
-    "cinder",
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
     "fc",
-    "flexVolume",
-    "flocker",
-    "gcePersistentDisk",
-    "gitRepo",
-    "glusterfs",
-    "hostPath",
+    "csi",
+    "nfs",
+    "rbd",
+    "name",
     "image",
     "iscsi",
-    "name",
-    "nfs",
-    "persistentVolumeClaim",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "projected",
-    "quobyte",
-    "rbd",
-    "scaleIO",
+    "cephfs",
+    "cinder",
     "secret",
+    "flocker",
+    "gitRepo",
+    "quobyte",
+    "scaleIO",
+    "emptyDir",
+    "hostPath",
+    "azureDisk",
+    "azureFile",
+    "configMap",
+    "ephemeral",
+    "glusterfs",
+    "projected",
     "storageos",
+    "flexVolume",
+    "downwardAPI",
     "vsphereVolume",
+    "portworxVolume",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "photonPersistentDisk",
+    "persistentVolumeClaim",
 ];
 
 fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
@@ -191,6 +193,11 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     }
 }
 
+/// The order of the lists: by length, which takes no look at the text, then by name.
+fn order(a: &str, b: &str) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+}
+
 fn known(
     fields: Fields<'_>,
     names: &[&str],
@@ -198,7 +205,7 @@ fn known(
     findings: &mut Findings,
 ) {
     for (name, _) in fields.iter() {
-        if names.binary_search(&name).is_err() {
+        if names.binary_search_by(|known| order(known, name)).is_err() {
             findings.add(path().key(name), "is no field that is known here");
         }
     }
@@ -218,12 +225,12 @@ mod tests {
                 .iter()
                 .map(|field| field[1].as_str().unwrap().to_owned());
             let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-            names.sort();
+            names.sort_by(|a, b| order(a, b));
             names
         };
         let with = |mut names: Vec<String>, more: &str| {
             names.push(more.to_owned());
-            names.sort();
+            names.sort_by(|a, b| order(a, b));
             names
         };
         assert_eq!(fields("core/v1.PodSpec"), SPEC);
