@@ -159,6 +159,7 @@ pub(crate) fn findings(
     context: &Context<'_>,
 ) -> Vec<Finding> {
     let mut findings = Findings::default();
+    let pods: Vec<_> = carrier.pods(object).collect();
     let holding = REGISTRY
         .iter()
         .filter(|control| control.profiles.hold(context.rules));
@@ -166,9 +167,9 @@ pub(crate) fn findings(
         findings.of(control.name);
         match control.rule {
             Rule::Pod(rule) => {
-                carrier
-                    .pods(object)
-                    .for_each(|pod| rule(&pod, context, &mut findings));
+                for pod in &pods {
+                    rule(pod, context, &mut findings);
+                }
             }
             Rule::Service(rule) => {
                 carrier
@@ -220,7 +221,7 @@ fn reach<'a>(carrier: &Carrier, request: &'a AdmissionRequest<'_>) -> Option<Rea
     }
 }
 
-fn covered<'r, 'a>(
+pub(crate) fn covered<'r, 'a>(
     request: &'r AdmissionRequest<'a>,
 ) -> Result<(&'static Carrier, &'r Json<'a>), Unjudged> {
     let carrier = carriers::of(request).ok_or_else(|| Unjudged::UnknownKind {

@@ -7,7 +7,7 @@ use crate::claim::host_path_claim;
 use crate::context::Context;
 use crate::facts::{Facts, ObjectKey, Wanted};
 use crate::identity::rbac_beyond_tenant;
-use crate::judge::{context, in_shape};
+use crate::judge::{context, covered};
 use crate::network;
 use crate::object::Object;
 
@@ -87,14 +87,15 @@ pub fn needed(
     needed_by(LOOKUPS, request, rules, facts)
 }
 
-/// Mends name no objects, so the object is looked at as it was sent.
+/// Mends name no objects, so the object is looked at as it was sent. In one of a wrong shape less is
+/// found, and it is refused anyway.
 fn needed_by(
     lookups: &[Wants],
     request: &AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
 ) -> Vec<ObjectKey> {
-    let Ok((carrier, object)) = in_shape(request) else {
+    let Ok((carrier, object)) = covered(request) else {
         return Vec::new();
     };
     let context = context(request, rules, facts);

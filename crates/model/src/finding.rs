@@ -21,7 +21,8 @@ impl FieldPath {
     /// A path of plain field names, separated by dots.
     #[must_use]
     pub fn of(dotted: &'static str) -> Self {
-        Self::default().then(dotted)
+        // Room for most paths, so that what is appended moves nothing.
+        Self(Vec::with_capacity(8)).then(dotted)
     }
 
     /// Appends plain field names, separated by dots.
