@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     /// How many real nodes there are, on which containers run: each a kubelet and containerd in
     /// namespaces of their own. Takes root, runc, and the plugins of Debian's
     /// containernetworking-plugins.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(1..=9))]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=9))]
     real_nodes: u8,
     /// Behave like an older Kubernetes, such as 1.33.
     #[arg(long, value_name = "VERSION")]
