@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use hyper_util::rt::TokioIo;
 use kube::Client;
 use kube::client::Body;
 
@@ -58,7 +59,38 @@ impl Forwarder {
             }),
         }
     }
+
+    /// Sends a request that asks for a change of the protocol, and hands the connection over if the
+    /// API server agrees.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn switch(&self, request: Request<Bytes>) -> Result<Switch, ClusterError> {
+        let mut response = self.send(request).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Switch::Not(response));
+        }
+        let upgraded =
+            hyper::upgrade::on(&mut response)
+                .await
+                .map_err(|error| ClusterError::Forward {
+                    source: transport(kube::Error::HyperError(error)),
+                })?;
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Switch::Done(headers, TokioIo::new(upgraded)))
+    }
 }
+
+/// What came of a request to change the protocol.
+pub enum Switch {
+    /// It is changed: the answer's headers, and the connection, which is the caller's now.
+    Done(HeaderMap, Duplex),
+    /// It is not: an answer like any other.
+    Not(Response<ForwardedBody>),
+}
+
+/// A connection to the API server after a change of the protocol.
+pub type Duplex = TokioIo<hyper::upgrade::Upgraded>;
 
 /// The credential and the host are ours. With a client certificate nothing would overwrite a
 /// header that came along, and the API server would take it.

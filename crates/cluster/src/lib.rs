@@ -27,7 +27,7 @@ mod watch;
 pub use cache::{Cache, Changes};
 pub use cluster::{Cluster, DeleteOptions, Propagation};
 pub use error::{ClusterError, Failure, KubeconfigError};
-pub use forward::{ForwardedBody, Forwarder};
+pub use forward::{Duplex, ForwardedBody, Forwarder, Switch};
 pub use lease::{Election, Fence, LeaseTimes};
 pub use ledger::{Claim, EntryRecord, Ledger, LedgerCache, Revision};
 pub use namespaces::{NamespaceCache, NamespaceRecord};

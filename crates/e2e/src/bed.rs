@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -23,6 +23,8 @@ pub(crate) struct Bed {
     pub(crate) binary: PathBuf,
     /// While this connection lives the sandbox does; it ends with this process, however that ends.
     control: Mutex<Control>,
+    /// Processes of the tests' own, for as long as they run.
+    children: Mutex<Vec<Option<Child>>>,
     dir: TempDir,
 }
 
@@ -69,6 +71,7 @@ impl Bed {
             runtime,
             binary,
             control: Mutex::new(control),
+            children: Mutex::default(),
             dir,
         })
     }
@@ -106,6 +109,10 @@ impl Bed {
             let kept = keep_logs(&self.layout, &self.binary)?;
             eprintln!("the logs of the sandbox are in `{}`", kept.display());
         }
+        let count = self.children().len();
+        for index in 0..count {
+            self.end_child(index)?;
+        }
         let status = Command::new(&self.binary)
             .args(["sandbox", "down", "--dir"])
             .arg(self.layout.root())
@@ -140,6 +147,28 @@ impl Bed {
         control
             .stop(process, true)
             .with_context(|| format!("cannot stop `{process}`"))
+    }
+
+    /// Sees to it that a process of a test's own ends with the bed at the latest. Returns its number
+    /// for [`Self::end_child`].
+    pub(crate) fn keep_child(&self, child: Child) -> usize {
+        let mut children = self.children();
+        children.push(Some(child));
+        children.len() - 1
+    }
+
+    /// Ends a process of a test's own.
+    pub(crate) fn end_child(&self, index: usize) -> anyhow::Result<()> {
+        let child = self.children().get_mut(index).and_then(Option::take);
+        if let Some(mut child) = child {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Option<Child>>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The process id of a process of the sandbox that runs.

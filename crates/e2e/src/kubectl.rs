@@ -1,6 +1,7 @@
 //! The real kubectl.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -44,28 +45,48 @@ impl Bed {
 
     /// The same with something on standard input.
     pub(crate) fn kubectl_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<Ran> {
-        let program = self.state.programs.join("kubectl");
-        let mut child = Command::new(&program)
+        let kubeconfig = self.layout.tenant_kubeconfig(&self.field.attacker.tenant);
+        let mut command = self.kubectl_command(&kubeconfig);
+        command.args(arguments);
+        run(command, input)
+    }
+
+    /// kubectl for a kubeconfig, without what it is to do.
+    pub(crate) fn kubectl_command(&self, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(self.state.programs.join("kubectl"));
+        command
             .arg("--kubeconfig")
-            .arg(self.layout.tenant_kubeconfig(&self.field.attacker.tenant))
-            .args(arguments)
+            .arg(kubeconfig)
             // Its caches go there too.
             .env("HOME", self.scratch())
-            .env_remove("KUBECONFIG")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot run `{}`", program.display()))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes())?;
-        }
-        let output = child.wait_with_output()?;
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Ran {
-            ok: output.status.success(),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        })
+            .env_remove("KUBECONFIG");
+        command
     }
+}
+
+/// Runs a command to its end, with something on standard input.
+pub(crate) fn run(mut command: Command, input: &str) -> anyhow::Result<Ran> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run `{}`", command.get_program().display()))?;
+    // Beside reading: what writes back while it is fed would wait for us, and we for it.
+    let stdin = child.stdin.take();
+    let input = input.to_owned();
+    let feeding = std::thread::spawn(move || {
+        if let Some(mut stdin) = stdin {
+            // A command that ends before it has heard all is no failure of this.
+            drop(stdin.write_all(input.as_bytes()));
+        }
+    });
+    let output = child.wait_with_output()?;
+    drop(feeding.join());
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ran {
+        ok: output.status.success(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    })
 }

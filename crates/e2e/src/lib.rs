@@ -10,6 +10,7 @@ mod client;
 mod guest;
 mod issuer;
 mod kubectl;
+mod kubelet;
 mod lab;
 mod own_gateway;
 mod rights;

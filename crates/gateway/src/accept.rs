@@ -11,6 +11,8 @@ pub(crate) fn negotiate(accepted: &[&str], path: &Path) -> Result<String, Denial
     let forms: fn(&Media<'_>) -> Option<String> = match path {
         // Plain text, or a Status in JSON.
         Path::Resource(r) if r.subresource.as_deref() == Some("log") => return Ok(ANY.into()),
+        // The header travels on to the kubelet, which answers in no form.
+        Path::Resource(r) if r.connection().is_some() => return Ok("*/*".into()),
         Path::Document(Document::Version | Document::Health(_)) => return Ok(ANY.into()),
         Path::Document(Document::OpenApiV2 | Document::OpenApiV3(_)) => openapi,
         Path::Document(_) => discovery,
@@ -192,6 +194,7 @@ mod tests {
                 "/api/v1/namespaces/a/pods/x/log",
                 Ok(ANY),
             ),
+            (&[], "/api/v1/namespaces/a/pods/x/exec", Ok("*/*")),
             (&["text/plain"], "/version", Ok(ANY)),
             (
                 &[

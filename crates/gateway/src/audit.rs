@@ -18,12 +18,14 @@ use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 pub(crate) use self::log::Log;
 pub use self::log::Target;
 use crate::authn::Identity;
 use crate::limits::{Permit, Sort};
 use crate::metrics::Metrics;
+use crate::splice::{Carried, Ended};
 
 /// Where what is known goes when a request is over.
 #[derive(Clone)]
@@ -52,6 +54,8 @@ pub(crate) struct Audit {
     began: Instant,
     line: Line,
     permits: Vec<Permit>,
+    /// Who takes over when the request is answered.
+    keeper: Option<oneshot::Sender<Audit>>,
 }
 
 /// A line as it is written. Empty fields are left out.
@@ -102,7 +106,18 @@ struct Line {
     upstream_status: Option<u16>,
     /// Bytes of the answer's body that went out.
     bytes: u64,
+    /// Bytes that the client sent through a connection.
+    #[serde(skip_serializing_if = "is_zero")]
+    bytes_up: u64,
     milliseconds: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Audit {
@@ -133,11 +148,30 @@ impl Audit {
                 status: 0,
                 upstream_status: None,
                 bytes: 0,
+                bytes_up: 0,
                 milliseconds: 0,
             },
             id,
             permits: Vec::new(),
+            keeper: None,
         }
+    }
+
+    /// Hands itself on when the request is answered, for what goes on without it.
+    pub(crate) fn outlives_its_answer(&mut self, keeper: oneshot::Sender<Self>) {
+        self.keeper = Some(keeper);
+    }
+
+    /// What a connection has come to.
+    pub(crate) fn carried(&mut self, (ended, carried): (Ended, Carried)) {
+        self.line.bytes = carried.down;
+        self.line.bytes_up = carried.up;
+        self.line.reason = match ended {
+            Ended::Client | Ended::Upstream => "",
+            Ended::Revoked => "the right to it is gone",
+            Ended::Idle => "nothing was said for too long",
+        }
+        .to_owned();
     }
 
     pub(crate) fn who(&mut self, identity: &Identity, credential: &'static str) {
@@ -225,7 +259,14 @@ impl Audit {
             self.write();
             self.line.stage = "complete";
         }
-        response.map(|body| Ledger { body, audit: self }.boxed_unsync())
+        match self.keeper.take() {
+            // Whoever was to keep it has gone: it is written here.
+            Some(keeper) => {
+                drop(keeper.send(self));
+                response
+            }
+            None => response.map(|body| Ledger { body, audit: self }.boxed_unsync()),
+        }
     }
 
     fn write(&mut self) {

@@ -1,11 +1,14 @@
 //! From a request to its response.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use bulkhead_cluster::{Forwarder, NamespaceCache, NamespaceRecord, RevocationCache, TenantCache};
+use bulkhead_cluster::{
+    ClusterError, Forwarder, NamespaceCache, NamespaceRecord, RevocationCache, Switch, TenantCache,
+};
 use bulkhead_model::{NamespaceName, TenantName};
 use bulkhead_scope::{
     ApiRequest, Caller, Claim, Credential, Denial, Membership, Outcome, Path, QueryValue,
@@ -14,6 +17,7 @@ use bulkhead_scope::{
 use bulkhead_serve::{Body, BoxError, Peer, probe};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use tokio::sync::oneshot;
 
 use crate::accept::negotiate;
 use crate::audit::{Audit, Books};
@@ -21,8 +25,9 @@ use crate::authn::{self, Identity};
 use crate::limits::{Allowance, Allowances, Limiter, Sort, Whose};
 use crate::lists::{self, Seal, Sender, Stop};
 use crate::token::Tokens;
+use crate::upgrade::{self, Upgrade};
 use crate::upstream::{self, Envelope};
-use crate::{answer, body, headers, id, judge, reviews, stream, watches};
+use crate::{answer, body, headers, id, judge, reviews, splice, stream, watches};
 
 /// How old what we know of tenants and namespaces may be. Older than this, nobody is let in by it.
 const STALE: Duration = Duration::from_secs(30);
@@ -56,6 +61,16 @@ pub(crate) struct Gateway {
     pub(crate) person_limits: Limiter,
     /// For the tokens by which lists over many namespaces go on.
     pub(crate) seal: Arc<Seal>,
+}
+
+/// A change of the protocol under way.
+struct Change<R> {
+    upgrade: Upgrade,
+    switched: bulkhead_serve::Switch,
+    /// Ready when the right to it is gone.
+    revoked: R,
+    /// The request's line in the books, once it has been answered.
+    kept: oneshot::Receiver<Audit>,
 }
 
 impl Gateway {
@@ -103,7 +118,8 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
-        let (head, payload) = request.into_parts();
+        let (mut head, payload) = request.into_parts();
+        let switched = bulkhead_serve::Switch::take(&mut head.extensions);
         let identity = self.authenticate(&head, peer).await;
         let code = identity
             .as_ref()
@@ -125,6 +141,9 @@ impl Gateway {
         // Before the body, which takes memory and time.
         let person = &self.allowances.person;
         self.enter(audit, Whose::Person, &identity.name(), *sort, person)?;
+        if asked.connection().is_none() {
+            upgrade::asked(&head, None)?;
+        }
         let accept = accepted(&head, &asked)?;
         let content_type = headers::one(&head.headers, &header::CONTENT_TYPE)?;
         let bytes = body::read(payload).await?;
@@ -177,16 +196,27 @@ impl Gateway {
             *sort,
             tenant,
         )?;
-        if head.headers.contains_key(header::UPGRADE) {
-            return Err(Denial::not_implemented(
-                "this gateway changes no protocols: leave out the `Upgrade` header",
-            ));
-        }
+        let upgrade = upgrade::asked(&head, scoped.request().connection())?;
         let namespace = scoped
             .namespace()
             .and_then(|name| self.namespaces.get(name.as_str()));
         judge::early(&scoped, namespace.as_deref())?;
         let envelope = sender.envelope();
+        if let Some((upgrade, switched)) = upgrade.zip(switched) {
+            let revoked = Arc::clone(self).revoked(identity, caller, scoped.as_ref().clone());
+            let (keep, kept) = oneshot::channel();
+            let change = Change {
+                upgrade,
+                switched,
+                revoked,
+                kept,
+            };
+            let response = self.connect(&scoped, &envelope, change, audit).await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                audit.outlives_its_answer(keep);
+            }
+            return Ok(response);
+        }
         let response = self.forward(&scoped, &envelope).await?;
         self.opened(&scoped, &identity, &envelope, response.status())
             .await;
@@ -319,8 +349,61 @@ impl Gateway {
             Credential::Reader => &self.reader,
             Credential::Forwarder { .. } => &self.forwarder,
         };
-        match tokio::time::timeout(ANSWER, by.send(request)).await {
-            Ok(Ok(response)) => answer::upstream(response, scoped).await,
+        let response = self.within(by.send(request)).await?;
+        answer::upstream(response, scoped).await
+    }
+
+    /// Makes the client's connection and one to the API server one, if the API server agrees.
+    async fn connect(
+        &self,
+        scoped: &ScopedRequest,
+        envelope: &Envelope<'_>,
+        change: Change<impl Future<Output = ()> + Send + 'static>,
+        audit: &mut Audit,
+    ) -> Result<Response<Body>, Denial> {
+        let Change {
+            upgrade,
+            switched,
+            revoked,
+            kept,
+        } = change;
+        let mut request = upstream::request(scoped, envelope)
+            .map_err(|error| answer::incident(&format!("cannot print the request: {error}")))?;
+        upgrade.request_headers(request.headers_mut());
+        let (headers, upstream) = match self.within(self.forwarder.switch(request)).await? {
+            Switch::Done(headers, upstream) => (headers, upstream),
+            Switch::Not(response) => {
+                audit.upstream(response.status());
+                if response.status().is_success() {
+                    return Err(answer::incident("the API server has changed no protocol"));
+                }
+                return answer::upstream(response, scoped).await;
+            }
+        };
+        audit.upstream(StatusCode::SWITCHING_PROTOCOLS);
+        let response = upgrade
+            .response(&headers)
+            .ok_or_else(|| answer::incident("the API server speaks another protocol than asked"))?;
+        tokio::spawn(async move {
+            // Holds the places among the tenant's sessions until the end.
+            let Ok(mut audit) = kept.await else { return };
+            match switched.done().await {
+                Ok(client) => audit.carried(splice::splice(client, upstream, revoked).await),
+                Err(error) => {
+                    tracing::debug!(audit_id = %audit.id, %error, "the protocol was not changed");
+                }
+            }
+        });
+        Ok(response)
+    }
+
+    /// Waits for the API server, and not for ever.
+    async fn within<T>(
+        &self,
+        asking: impl Future<Output = Result<T, ClusterError>>,
+    ) -> Result<T, Denial> {
+        match tokio::time::timeout(ANSWER, asking).await {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 tracing::warn!(error = %error.chain(), "the API server cannot be reached");
                 Err(Denial::unavailable("the API server cannot be reached", 1))

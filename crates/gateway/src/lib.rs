@@ -20,8 +20,10 @@ mod metrics;
 mod oidc;
 mod reviews;
 mod run;
+mod splice;
 mod stream;
 mod token;
+mod upgrade;
 mod upstream;
 mod watches;
 

@@ -188,7 +188,7 @@ pub(crate) fn merge_delete_options(body: &mut Value, query: &mut Query) -> Resul
             QueryValue::Number(n) => json!(n),
             QueryValue::Text(text) if name == "dryRun" => json!([text]),
             QueryValue::Text(text) => json!(text),
-            QueryValue::Labels(_) | QueryValue::Fields(_) => continue,
+            QueryValue::Labels(_) | QueryValue::Fields(_) | QueryValue::Texts(_) => continue,
         };
         let there = options.entry(name).or_insert(Value::Null);
         if there.is_null() || there == &json!([]) {

@@ -22,7 +22,7 @@ pub mod table;
 pub use body::{Body, PatchType};
 pub use caller::{Caller, Claim, Membership};
 pub use denial::{Denial, Details};
-pub use path::{Document, Path, Probe, Resource};
+pub use path::{Connection, Document, Path, Probe, Resource};
 pub use query::{Query, QueryValue};
 pub use request::{ApiRequest, Verb, parse};
 pub use scoped::{Credential, Outcome, ScopedRequest, scope};

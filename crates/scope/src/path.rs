@@ -53,6 +53,17 @@ pub enum Probe {
     Readyz,
 }
 
+/// A part of a pod that is reached by changing the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// A command in a container.
+    Exec,
+    /// The container's own process.
+    Attach,
+    /// A port.
+    PortForward,
+}
+
 /// A path that names a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -75,6 +86,20 @@ impl Resource {
     #[must_use]
     pub fn is_namespaces(&self) -> bool {
         self.group.is_empty() && self.resource == "namespaces" && self.namespace.is_none()
+    }
+
+    /// What the path connects to; none if it is answered, as most are.
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        match (self.group.as_str(), self.resource.as_str()) {
+            ("", "pods") => match self.subresource.as_deref()? {
+                "exec" => Some(Connection::Exec),
+                "attach" => Some(Connection::Attach),
+                "portforward" => Some(Connection::PortForward),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 

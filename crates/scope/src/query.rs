@@ -23,6 +23,9 @@ pub(crate) enum Operation {
     Patch,
     Delete,
     DeleteCollection,
+    Exec,
+    Attach,
+    PortForward,
 }
 
 /// One parameter's value.
@@ -38,6 +41,8 @@ pub enum QueryValue {
     Labels(LabelSelector),
     /// A field selector.
     Fields(FieldSelector),
+    /// Texts in the order in which they were given.
+    Texts(Vec<String>),
 }
 
 /// The parameters of a request, each once.
@@ -60,6 +65,10 @@ enum Form {
     Duration,
     Labels,
     Fields,
+    /// Any text, and further ones under the same name.
+    Words,
+    /// Ports, by commas or under the same name again.
+    Ports,
 }
 
 const READS: &[Operation] = &[Operation::Get, Operation::List];
@@ -74,6 +83,8 @@ const CHANGES: &[Operation] = &[
 ];
 const DELETES: &[Operation] = &[Operation::Delete, Operation::DeleteCollection];
 const LOG: &[Operation] = &[Operation::Log];
+const EXEC: &[Operation] = &[Operation::Exec];
+const STREAMS: &[Operation] = &[Operation::Exec, Operation::Attach];
 const ALL: &[Operation] = &[
     Operation::Document,
     Operation::OpenApiV3,
@@ -87,6 +98,22 @@ const ALL: &[Operation] = &[
     Operation::DeleteCollection,
 ];
 
+const ANY: &[Operation] = &[
+    Operation::Document,
+    Operation::OpenApiV3,
+    Operation::Get,
+    Operation::Log,
+    Operation::List,
+    Operation::Create,
+    Operation::Update,
+    Operation::Patch,
+    Operation::Delete,
+    Operation::DeleteCollection,
+    Operation::Exec,
+    Operation::Attach,
+    Operation::PortForward,
+];
+
 const fn parameter(name: &'static str, form: Form, operations: &'static [Operation]) -> Parameter {
     Parameter {
         name,
@@ -97,7 +124,7 @@ const fn parameter(name: &'static str, form: Form, operations: &'static [Operati
 
 static PARAMETERS: &[Parameter] = &[
     parameter("pretty", Form::Bool, ALL),
-    parameter("timeout", Form::Duration, ALL),
+    parameter("timeout", Form::Duration, ANY),
     parameter("hash", Form::Text(256, ""), &[Operation::OpenApiV3]),
     parameter(
         "resourceVersion",
@@ -137,7 +164,17 @@ static PARAMETERS: &[Parameter] = &[
         DELETES,
     ),
     parameter("orphanDependents", Form::Bool, DELETES),
-    parameter("container", Form::Text(63, "-"), LOG),
+    parameter(
+        "container",
+        Form::Text(63, "-"),
+        &[Operation::Log, Operation::Exec, Operation::Attach],
+    ),
+    parameter("command", Form::Words, EXEC),
+    parameter("stdin", Form::Bool, STREAMS),
+    parameter("stdout", Form::Bool, STREAMS),
+    parameter("stderr", Form::Bool, STREAMS),
+    parameter("tty", Form::Bool, STREAMS),
+    parameter("ports", Form::Ports, &[Operation::PortForward]),
     parameter("follow", Form::Bool, LOG),
     parameter("previous", Form::Bool, LOG),
     parameter("timestamps", Form::Bool, LOG),
@@ -190,7 +227,7 @@ impl Query {
                 shown(pair)
             ))
         })?;
-        let (key, value) = (unescape(key)?, unescape(value)?);
+        let key = unescape(key)?;
         let known = PARAMETERS.iter().find(|p| p.name == key);
         let Some(parameter) = known.filter(|p| p.operations.contains(&operation)) else {
             let names: Vec<&str> = PARAMETERS
@@ -205,11 +242,21 @@ impl Query {
             )));
         };
         let name = parameter.name;
-        if !seen.insert(name) {
+        let (words, ports) = (
+            matches!(parameter.form, Form::Words),
+            matches!(parameter.form, Form::Ports),
+        );
+        if !seen.insert(name) && !words && !ports {
             return Err(Denial::bad_request(format!(
                 "the query parameter `{name}` is given twice"
             )));
         }
+        // A command holds line ends, where people write scripts.
+        let value = if words {
+            unescape_text(value)?
+        } else {
+            unescape(value)?
+        };
         if value.is_empty() && MAY_BE_EMPTY.contains(&name) {
             return Ok(());
         }
@@ -219,7 +266,10 @@ impl Query {
                 shown(&value)
             ))
         })?;
-        self.0.insert(name, value);
+        match (self.0.get_mut(name), value) {
+            (Some(QueryValue::Texts(before)), QueryValue::Texts(more)) => before.extend(more),
+            (_, value) => drop(self.0.insert(name, value)),
+        }
         Ok(())
     }
 
@@ -253,16 +303,19 @@ impl Query {
     #[must_use]
     pub fn encode(&self) -> String {
         let mut out = String::new();
-        for (name, value) in &self.0 {
-            let text = match value {
-                QueryValue::Bool(b) => b.to_string(),
-                QueryValue::Number(n) => n.to_string(),
-                QueryValue::Text(text) => text.clone(),
-                QueryValue::Labels(selector) => selector.to_string(),
-                QueryValue::Fields(selector) => selector.to_string(),
-            };
+        let mut add = |name: &str, text: &str| {
             let and = if out.is_empty() { "" } else { "&" };
-            let _ = write!(out, "{and}{name}={}", utf8_percent_encode(&text, ESCAPED));
+            let _ = write!(out, "{and}{name}={}", utf8_percent_encode(text, ESCAPED));
+        };
+        for (name, value) in &self.0 {
+            match value {
+                QueryValue::Bool(b) => add(name, &b.to_string()),
+                QueryValue::Number(n) => add(name, &n.to_string()),
+                QueryValue::Text(text) => add(name, text),
+                QueryValue::Labels(selector) => add(name, &selector.to_string()),
+                QueryValue::Fields(selector) => add(name, &selector.to_string()),
+                QueryValue::Texts(texts) => texts.iter().for_each(|text| add(name, text)),
+            }
         }
         out
     }
@@ -271,11 +324,11 @@ impl Query {
 impl Form {
     fn read(&self, value: &str) -> Result<QueryValue, String> {
         match self {
-            // `True` is what Python writes; `False` is not taken, because upstream reads any
-            // word that it does not know as true.
+            // Python writes them with a capital. Upstream reads any word that it does not know as
+            // true, so no other is taken.
             Self::Bool => match value {
                 "true" | "1" | "True" => Ok(QueryValue::Bool(true)),
-                "false" | "0" => Ok(QueryValue::Bool(false)),
+                "false" | "0" | "False" => Ok(QueryValue::Bool(false)),
                 _ => Err("expected `true` or `false`".into()),
             },
             Self::Number => number(value)
@@ -308,6 +361,18 @@ impl Form {
             Self::Fields => FieldSelector::parse(value)
                 .map(QueryValue::Fields)
                 .map_err(|error| error.to_string()),
+            Self::Words => Ok(QueryValue::Texts(vec![value.to_owned()])),
+            Self::Ports => value
+                .split(',')
+                .map(|port| {
+                    number(port)
+                        .and_then(|port| u16::try_from(port).ok())
+                        .filter(|port| *port > 0)
+                        .map(|port| port.to_string())
+                })
+                .collect::<Option<Vec<String>>>()
+                .map(QueryValue::Texts)
+                .ok_or_else(|| "expected ports from 1 to 65535".into()),
         }
     }
 }
@@ -343,6 +408,18 @@ fn duration(text: &str) -> Option<String> {
 }
 
 fn unescape(text: &str) -> Result<String, Denial> {
+    unescape_text(text).and_then(|plain| match plain.chars().any(char::is_control) {
+        false => Ok(plain),
+        true => Err(Denial::bad_request(format!(
+            "the query holds an escaped control character in `{}`",
+            shown(text)
+        ))),
+    })
+}
+
+/// The same with control characters, which are part of a text. No NUL: the kernel's commands end
+/// there.
+fn unescape_text(text: &str) -> Result<String, Denial> {
     let bad =
         |why: &str| Denial::bad_request(format!("the query holds {why} in `{}`", shown(text)));
     let mut out = Vec::with_capacity(text.len());
@@ -365,7 +442,7 @@ fn unescape(text: &str) -> Result<String, Denial> {
     }
     String::from_utf8(out)
         .ok()
-        .filter(|s| !s.chars().any(char::is_control))
+        .filter(|s| !s.contains('\0'))
         .ok_or_else(|| bad("an escaped control character or no UTF-8"))
 }
 
@@ -388,11 +465,14 @@ mod tests {
 
     #[test]
     fn queries_are_read_and_printed_canonically() {
-        use Operation::{Create, Delete, Document, Get, List, Log, OpenApiV3, Patch};
+        use Operation::{
+            Create, Delete, Document, Exec, Get, List, Log, OpenApiV3, Patch, PortForward,
+        };
         for (operation, query, printed) in [
             (List, "", ""),
             (List, "watch=1", "watch=true"),
             (List, "watch=True", "watch=true"),
+            (List, "watch=False", "watch=false"),
             (List, "watch=0&limit=500", "limit=500&watch=false"),
             (
                 List,
@@ -435,6 +515,16 @@ mod tests {
                 "container=web&follow=true&tailLines=10",
             ),
             (
+                Exec,
+                "stdin=false&command=sh&tty=1&command=-c&command=a+%26%0A%22b%22&command=",
+                "command=sh&command=-c&command=a%20%26%0A%22b%22&command=&stdin=false&tty=true",
+            ),
+            (
+                PortForward,
+                "ports=80,81&ports=443",
+                "ports=80&ports=81&ports=443",
+            ),
+            (
                 Log,
                 "sinceTime=2026-01-01T00:00:00%2B02:00",
                 "sinceTime=2026-01-01T00%3A00%3A00%2B02%3A00",
@@ -446,7 +536,7 @@ mod tests {
 
     #[test]
     fn what_upstream_would_drop_or_read_otherwise_is_refused() {
-        use Operation::{Create, Document, Get, List, Log};
+        use Operation::{Attach, Create, Document, Exec, Get, List, Log, PortForward};
         for (operation, query, says) in [
             (List, "labelSelector=a=b;x", "`;`"),
             (List, "labelSelector=a%3Db&labelSelector=", "given twice"),
@@ -465,7 +555,7 @@ mod tests {
             (List, "=x", "not known here"),
             (List, "watch=", "expected `true` or `false`"),
             (List, "watch=no", "expected `true` or `false`"),
-            (List, "watch=False", "expected `true` or `false`"),
+            (List, "watch=FALSE", "expected `true` or `false`"),
             (List, "limit=-1", "whole number"),
             (List, "limit=%2B1", "whole number"),
             (List, "limit=18446744073709551615", "whole number"),
@@ -484,6 +574,18 @@ mod tests {
             (Document, "timeout=", "duration"),
             (Log, "insecureSkipTLSVerifyBackend=true", "not known here"),
             (Log, "container=a/b", "letters, digits"),
+            (Log, "command=sh", "not known here"),
+            (Exec, "command=a%00", "control character"),
+            (Exec, "command=a;b", "`;`"),
+            (Exec, "stdin=true&stdin=true", "given twice"),
+            (Exec, "container=a%0ab", "control character"),
+            (Exec, "follow=true", "not known here"),
+            (Attach, "command=sh", "not known here"),
+            (PortForward, "ports=0", "ports from 1 to 65535"),
+            (PortForward, "ports=80,,81", "ports from"),
+            (PortForward, "ports=65536", "ports from"),
+            (PortForward, "ports=http", "ports from"),
+            (PortForward, "stdin=true", "not known here"),
         ] {
             let denial = Query::parse(Some(query), operation).unwrap_err();
             assert_eq!(denial.status, 400, "{query}");

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use crate::denial::Denial;
-use crate::path::{Document, Path, Resource};
+use crate::path::{Connection, Document, Path, Resource};
 use crate::query::{Operation, Query};
 use crate::served::NOT_CARRIED;
 
-/// No target of a real client comes near this; upstream refuses at about a mebibyte.
-const MAX_TARGET: usize = 8 * 1024;
+/// A command that is run in a container travels in the target; nothing else of a real client's comes
+/// near this. Upstream refuses at about a mebibyte.
+const MAX_TARGET: usize = 24 * 1024;
 
 /// What is asked, as Kubernetes' authorizers name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,6 +131,23 @@ pub fn parse(method: &str, target: &str) -> Result<ApiRequest, Denial> {
 
 fn verb_of(method: &str, resource: &Resource) -> Result<(Verb, Operation), Denial> {
     let named = resource.name.is_some();
+    if let Some(connection) = resource.connection() {
+        let verb = match method {
+            "GET" => Verb::Get,
+            "POST" => Verb::Create,
+            _ => {
+                return Err(Denial::method_not_allowed(
+                    "a connection is opened by GET or POST",
+                ));
+            }
+        };
+        let operation = match connection {
+            Connection::Exec => Operation::Exec,
+            Connection::Attach => Operation::Attach,
+            Connection::PortForward => Operation::PortForward,
+        };
+        return Ok((verb, operation));
+    }
     Ok(match (method, named) {
         ("GET", true) if resource.subresource.as_deref() == Some("log") => {
             (Verb::Get, Operation::Log)
@@ -167,6 +185,22 @@ impl ApiRequest {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it connects to, for requests that change the protocol.
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        match &self.path {
+            Path::Resource(resource) => resource.connection(),
+            Path::Document(_) => None,
+        }
+    }
+
+    /// Whether something may change by it. A connection may change what it reaches, whatever its
+    /// method.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.verb.writes() || self.connection().is_some()
     }
 
     /// With which parameters.
@@ -235,6 +269,8 @@ mod tests {
             ("GET", "/api/v1/namespaces/a", Verb::Get),
             ("GET", "/api/v1/namespaces", Verb::List),
             ("GET", "/version?timeout=32s", Verb::Get),
+            ("GET", "/api/v1/namespaces/a/pods/x/exec", Verb::Get),
+            ("POST", "/api/v1/namespaces/a/pods/x/attach", Verb::Create),
         ] {
             let request = parse(method, target).unwrap();
             assert_eq!(request.verb(), verb, "{method} {target}");
@@ -276,7 +312,7 @@ mod tests {
         ] {
             assert_eq!(parse("GET", target).unwrap_err().status, 400, "{target}");
         }
-        let long = format!("/api/v1/namespaces/a/pods?continue={}", "a".repeat(9000));
+        let long = format!("/api/v1/namespaces/a/pods?continue={}", "a".repeat(25_000));
         assert_eq!(parse("GET", &long).unwrap_err().status, 414);
     }
 

@@ -197,6 +197,15 @@ fn body_fits(verb: Verb, body: &Body) -> Result<(), Denial> {
         .ok_or_else(|| Denial::bad_request(format!("`{verb}` takes {expected}")))
 }
 
+fn no_body(verb: Verb, body: &Body) -> Result<(), Denial> {
+    match body {
+        Body::Empty => Ok(()),
+        _ => Err(Denial::bad_request(format!(
+            "`{verb}` takes no body where it opens a connection"
+        ))),
+    }
+}
+
 fn missing(namespace: &str) -> Denial {
     Denial::not_found("", "namespaces", namespace).by(FOREIGN_NAMESPACE)
 }
@@ -204,8 +213,8 @@ fn missing(namespace: &str) -> Denial {
 /// The words of the guard of the same name, so that both refusals read alike.
 const CORDONED: &str = "tenant-cordoned: the tenant is cordoned: what runs keeps running and can be read, and nothing may be changed; ask the platform's administrators";
 
-fn check_cordon(verb: Verb, member: &Membership) -> Result<(), Denial> {
-    if verb.writes() && member.cordoned {
+fn check_cordon(writes: bool, member: &Membership) -> Result<(), Denial> {
+    if writes && member.cordoned {
         return Err(Denial::forbidden(CORDONED).by("tenant-cordoned"));
     }
     Ok(())
@@ -223,9 +232,13 @@ fn inside(
         .owner(namespace.as_str())
         .ok_or_else(|| missing(namespace.as_str()))?;
     served::check_subresource(resource, request.verb())?;
-    check_cordon(request.verb(), member)?;
+    check_cordon(request.writes(), member)?;
     // What is not the caller's is not there, whatever the body.
-    body_fits(request.verb(), &body)?;
+    if request.connection().is_some() {
+        no_body(request.verb(), &body)?;
+    } else {
+        body_fits(request.verb(), &body)?;
+    }
     if let Body::Object(value) | Body::Patch(_, value) = &mut body {
         if value.is_object() && !is_delete(request.verb()) {
             body::same_namespace(value, namespace.as_str())?;
@@ -257,7 +270,7 @@ fn namespaces(
     };
     let member = caller.owner(name).ok_or_else(|| missing(name))?;
     served::check_subresource(resource, request.verb())?;
-    check_cordon(request.verb(), member)?;
+    check_cordon(request.writes(), member)?;
     body_fits(request.verb(), &body)?;
     let namespace = member
         .namespaces
@@ -325,7 +338,7 @@ fn create_namespace(
         ))
         .about("", "namespaces", Some(name.as_str())));
     }
-    check_cordon(Verb::Create, member)?;
+    check_cordon(true, member)?;
     for which in ["labels", "annotations"] {
         let map = body::metadata_map(object, which)?;
         if let Some(key) = map.keys().find(|key| guarded(key)) {

@@ -5,7 +5,7 @@ use crate::path::Resource;
 use crate::request::Verb;
 
 /// Subresources that tenants may use, and how.
-const SUBRESOURCES: [(&str, &[Verb]); 6] = [
+const SUBRESOURCES: [(&str, &[Verb]); 9] = [
     ("log", &[Verb::Get]),
     ("scale", &[Verb::Get, Verb::Update, Verb::Patch]),
     (
@@ -15,10 +15,16 @@ const SUBRESOURCES: [(&str, &[Verb]); 6] = [
     ("resize", &[Verb::Get, Verb::Update, Verb::Patch]),
     ("eviction", &[Verb::Create]),
     ("token", &[Verb::Create]),
+    ("exec", CONNECT),
+    ("attach", CONNECT),
+    ("portforward", CONNECT),
 ];
 
+/// A connection is opened by either: WebSockets by GET, SPDY by POST.
+const CONNECT: &[Verb] = &[Verb::Get, Verb::Create];
+
 /// Subresources that Kubernetes has and that this gateway does not carry.
-pub(crate) const NOT_CARRIED: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
+pub(crate) const NOT_CARRIED: [&str; 1] = ["proxy"];
 
 /// Cluster-scoped kinds of Kubernetes itself and of Bulkhead, which do not exist for a tenant. An
 /// empty name stands for all of a group. What is not here is asked for in the caller's namespaces,
@@ -90,6 +96,10 @@ pub(crate) fn check_subresource(resource: &Resource, verb: Verb) -> Result<(), D
     let Some(name) = resource.subresource.as_deref() else {
         return Ok(());
     };
+    // Only pods have them; whatever another kind calls so would be no connection upstream.
+    if ["exec", "attach", "portforward"].contains(&name) && resource.connection().is_none() {
+        return Err(Denial::no_such_resource());
+    }
     if let Some((_, verbs)) = SUBRESOURCES.iter().find(|(known, _)| *known == name) {
         if verbs.contains(&verb) {
             return Ok(());

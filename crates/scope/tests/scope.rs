@@ -156,11 +156,13 @@ fn reads_stay_inside() {
         ("/apis/apps/v1/namespaces/acme-app", "404 [foreign-namespace] namespaces.apps \"acme-app\" not found"),
         ("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "405 [-] reviews are only there to POST"),
         ("/metrics", "404 [-] the server could not find the requested resource"),
-        ("/api/v1/namespaces/acme-app/pods/x/exec?command=sh&command=-c&stdin=true", "501 [-] the subresource `exec` is not served by this gateway"),
-        ("/api/v1/namespaces/acme-app/pods/x/portforward", "501 [-] the subresource `portforward` is not served by this gateway"),
+        ("/api/v1/namespaces/acme-app/pods/x/exec?command=sh&command=-c&stdin=true", "acme:admin GET /api/v1/namespaces/acme-app/pods/x/exec?command=sh&command=-c&stdin=true"),
+        ("/api/v1/namespaces/acme-app/pods/x/portforward", "acme:admin GET /api/v1/namespaces/acme-app/pods/x/portforward"),
+        ("/api/v1/namespaces/acme-app/services/x/portforward", "404 [-] the server could not find the requested resource"),
+        ("/apis/example.com/v1/namespaces/acme-app/pods/x/exec", "404 [-] the server could not find the requested resource"),
         ("/api/v1/namespaces/acme-app/services/x/proxy", "501 [-] the subresource `proxy` is not served by this gateway"),
-        ("/api/v1/namespaces/acme-app/pods/x/status", "403 [-] the subresource `status` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction, token"),
-        ("/api/v1/namespaces/acme-app/pods/x/unheard", "403 [-] the subresource `unheard` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction, token"),
+        ("/api/v1/namespaces/acme-app/pods/x/status", "403 [-] the subresource `status` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction, token, exec, attach, portforward"),
+        ("/api/v1/namespaces/acme-app/pods/x/unheard", "403 [-] the subresource `unheard` is not open to tenants: expected one of log, scale, ephemeralcontainers, resize, eviction, token, exec, attach, portforward"),
     ] {
         assert_eq!(
             told(&ask(&alice(), "GET", target, Body::Empty)),
@@ -175,7 +177,7 @@ fn reads_stay_inside() {
 fn writes_stay_inside_and_leave_the_platforms_part_alone() {
     for (method, target, body, expected) in [
         ("POST", "/api/v1/namespaces/globex-app/pods/x/exec?command=sh", Body::Empty, "404 [foreign-namespace] namespaces \"globex-app\" not found"),
-        ("POST", "/api/v1/namespaces/acme-app/pods/x/exec?command=sh", Body::Empty, "501 [-] the subresource `exec` is not served by this gateway"),
+        ("POST", "/api/v1/namespaces/acme-app/pods/x/exec?command=sh", Body::Empty, "acme:admin POST /api/v1/namespaces/acme-app/pods/x/exec?command=sh"),
         ("POST", "/api/v1/namespaces/acme-app/pods?dryRun=All", object(), "acme:admin POST /api/v1/namespaces/acme-app/pods?dryRun=All"),
         ("PUT", "/api/v1/namespaces/acme-app/pods/x", object(), "acme:admin PUT /api/v1/namespaces/acme-app/pods/x"),
         ("PATCH", "/api/v1/namespaces/acme-app/pods/x/resize", patch(), "acme:admin PATCH /api/v1/namespaces/acme-app/pods/x/resize"),
@@ -198,7 +200,8 @@ fn writes_stay_inside_and_leave_the_platforms_part_alone() {
         ("PUT", "/api/v1/namespaces/acme-app/finalize", object(), "403 [status-write] status-write: the subresource `finalize` is written by the platform's own components only"),
         ("POST", "/api/v1/namespaces/acme-app/pods/x/binding", object(), "403 [status-write] status-write: the subresource `binding` is written by the platform's own components only"),
         ("POST", "/api/v1/namespaces/acme-app/bindings", object(), "403 [status-write] status-write: only the scheduler binds pods to nodes"),
-        ("POST", "/api/v1/namespaces/acme-app/pods/x/exec", object(), "501 [-] the subresource `exec` is not served by this gateway"),
+        ("POST", "/api/v1/namespaces/acme-app/pods/x/exec", object(), "400 [-] `create` takes no body where it opens a connection"),
+        ("DELETE", "/api/v1/namespaces/acme-app/pods/x/exec", Body::Empty, "405 [-] a connection is opened by GET or POST"),
         ("PUT", "/api/v1/namespaces/acme-app/pods/x/log", object(), "405 [-] the subresource `log` does not take the verb `update`"),
         ("GET", "/api/v1/namespaces/acme-app/serviceaccounts/x/token", Body::Empty, "405 [-] the subresource `token` does not take the verb `get`"),
         ("POST", "/api/v1/namespaces/acme-app/pods", Body::Object(json!({"metadata": {"namespace": "globex-app"}})), "403 [foreign-namespace] foreign-namespace: `metadata.namespace` of the body is `globex-app`, the request is for the namespace `acme-app`"),
@@ -244,6 +247,8 @@ fn a_cordoned_tenant_reads_and_changes_nothing() {
         ("PATCH", "/api/v1/namespaces/acme-app/pods/x", patch()),
         ("DELETE", "/api/v1/namespaces/acme-app/pods/x", Body::Empty),
         ("DELETE", "/api/v1/namespaces/acme-app", Body::Empty),
+        ("GET", "/api/v1/namespaces/acme-app/pods/x/exec?command=sh", Body::Empty),
+        ("POST", "/api/v1/namespaces/acme-app/pods/x/portforward", Body::Empty),
         ("POST", "/api/v1/namespaces", Body::Object(json!({"metadata": {"name": "acme-new"}}))),
     ] {
         assert!(
@@ -394,7 +399,8 @@ fn access_reviews_are_true_through_the_gateway() {
         (json!({"verb": "get", "resource": "namespaces", "name": "beta-app"}), format!("beta:admin POST {target}")),
         (json!({"verb": "get", "resource": "namespaces", "name": "globex-app"}), "answer {\"allowed\":false,\"reason\":\"namespaces \\\"globex-app\\\" not found\"}".into()),
         (json!({"verb": "create", "resource": "namespaces"}), format!("acme:admin POST {target}")),
-        (json!({"verb": "create", "resource": "pods", "subresource": "exec", "namespace": "acme-app"}), "answer {\"allowed\":false,\"reason\":\"the gateway does not serve the subresource `exec`\"}".into()),
+        (json!({"verb": "create", "resource": "pods", "subresource": "exec", "namespace": "acme-app"}), format!("acme:admin POST {target}")),
+        (json!({"verb": "create", "resource": "pods", "subresource": "proxy", "namespace": "acme-app"}), "answer {\"allowed\":false,\"reason\":\"the gateway does not serve the subresource `proxy`\"}".into()),
         (json!({"verb": "list", "namespace": 1}), "400 [-] `spec.resourceAttributes.namespace` must be a string".into()),
     ] {
         let body = Body::Object(json!({"spec": {"resourceAttributes": attributes}}));

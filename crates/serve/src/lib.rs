@@ -7,6 +7,7 @@ mod health;
 mod logging;
 mod server;
 mod strict;
+mod switch;
 mod tls;
 
 pub use body::{Body, BodyError, BoxError, empty, full, read_body, text};
@@ -14,4 +15,5 @@ pub use connection::Peer;
 pub use health::{probe, scrape, serve_health};
 pub use logging::{LogFormat, UnknownLogFormat, init_tracing};
 pub use server::{Config, Limits, ServeError, Server};
+pub use switch::Switch;
 pub use tls::{TlsError, TlsFiles};

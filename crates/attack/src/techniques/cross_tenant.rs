@@ -67,6 +67,8 @@ const VERBS: &[Verb] = &[
     Verb { name: "exec", does: "runs a command in a pod", theorem: Theorem::T2, rbac: "cannot get resource \"pods/exec\"", method: "GET", target: "/api/v1/namespaces/{theirs}/pods/attack-victim/exec", media_type: "", body: nothing, same: POD },
     Verb { name: "attach", does: "attaches to a pod", theorem: Theorem::T2, rbac: "cannot get resource \"pods/attach\"", method: "GET", target: "/api/v1/namespaces/{theirs}/pods/attack-victim/attach", media_type: "", body: nothing, same: POD },
     Verb { name: "portforward", does: "forwards a pod's port", theorem: Theorem::T2, rbac: "cannot get resource \"pods/portforward\"", method: "GET", target: "/api/v1/namespaces/{theirs}/pods/attack-victim/portforward", media_type: "", body: nothing, same: POD },
+    Verb { name: "exec-spdy", does: "runs a command in a pod over SPDY", theorem: Theorem::T2, rbac: "cannot create resource \"pods/exec\"", method: "POST", target: "/api/v1/namespaces/{theirs}/pods/attack-victim/exec?command=sh&stdin=true", media_type: "", body: nothing, same: POD },
+    Verb { name: "portforward-spdy", does: "forwards a pod's port over SPDY", theorem: Theorem::T2, rbac: "cannot create resource \"pods/portforward\"", method: "POST", target: "/api/v1/namespaces/{theirs}/pods/attack-victim/portforward", media_type: "", body: nothing, same: POD },
     Verb { name: "pod-proxy", does: "speaks to a pod through the API server's proxy", theorem: Theorem::T2, rbac: "cannot get resource \"pods/proxy\"", method: "GET", target: "/api/v1/namespaces/{theirs}/pods/attack-victim:80/proxy", media_type: "", body: nothing, same: POD },
     Verb { name: "service-proxy", does: "speaks to a Service through the API server's proxy", theorem: Theorem::T2, rbac: "cannot get resource \"services/proxy\"", method: "GET", target: "/api/v1/namespaces/{theirs}/services/attack-victim:80/proxy", media_type: "", body: nothing, same: POD },
     Verb { name: "scale", does: "scales a Deployment", theorem: Theorem::T2, rbac: "cannot patch resource \"deployments/scale\"", method: "PATCH", target: SCALE, media_type: MERGE, body: |_| json!({"spec": {"replicas": 7}}), same: DEPLOYMENT },
@@ -130,6 +132,37 @@ fn binding(field: &Field) -> Value {
     })
 }
 
+/// The headers by which a verb changes the protocol.
+fn upgrade(verb: &str) -> &'static [(&'static str, &'static str)] {
+    match verb {
+        "exec" | "attach" => &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Protocol", "v5.channel.k8s.io"),
+        ],
+        "portforward" => &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Protocol", "SPDY/3.1+portforward.k8s.io"),
+        ],
+        "exec-spdy" => &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "SPDY/3.1"),
+            ("X-Stream-Protocol-Version", "v4.channel.k8s.io"),
+        ],
+        "portforward-spdy" => &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "SPDY/3.1"),
+            ("X-Stream-Protocol-Version", "portforward.k8s.io"),
+        ],
+        _ => &[],
+    }
+}
+
 fn attack(verb: &Verb, field: &Field, door: Door, credential: Credential) -> Attack {
     let target = field.fill(verb.target);
     let mut request = Request::new(verb.method, target);
@@ -138,6 +171,9 @@ fn attack(verb: &Verb, field: &Field, door: Door, credential: Credential) -> Att
             "Accept",
             "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
         );
+    }
+    for (name, value) in upgrade(verb.name) {
+        request = request.header(name, *value);
     }
     if !verb.media_type.is_empty() {
         request = request.body(verb.media_type, (verb.body)(field).to_string());

@@ -39,7 +39,7 @@ const ODD: &[(&str, &str, &str, u16, &str)] = &[
     ("query-case", "writes a query key in another case", "/api/v1/namespaces/{own}/secrets?LabelSelector=x", 400, "`LabelSelector` is not known here"),
     ("watch-value", "gives a value to `watch` that means yes to some and no to others", "/api/v1/namespaces/{own}/secrets?watch=no", 400, "`watch` is `no`"),
     ("long-path", "asks for a path of a thousand segments", "SEGMENTS", 404, "could not find the requested resource"),
-    ("long-target", "asks for a target of nine thousand bytes", "BYTES", 414, "at most"),
+    ("long-target", "asks for a target of twenty-five thousand bytes", "BYTES", 414, "at most"),
     ("unknown-subresource", "asks for a subresource that the gateway does not know", "/api/v1/namespaces/{own}/pods/attack-own/unknown", 403, "is not open to tenants"),
     ("bad-method", "uses a method that Kubernetes does not have", "METHOD", 405, "the method must be"),
 ];
@@ -57,7 +57,7 @@ pub(super) fn techniques() -> Vec<Technique> {
                     let request = match target {
                         "BYTES" => Request::get(
                             field.fill("/api/v1/namespaces/{own}/pods?continue=")
-                                + &"x".repeat(9000),
+                                + &"x".repeat(25_000),
                         ),
                         "SEGMENTS" => Request::get(
                             field.fill("/api/v1/namespaces/{own}/pods") + &"/x".repeat(1000),

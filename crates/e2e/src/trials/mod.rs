@@ -30,6 +30,7 @@ mod rego;
 mod restart;
 mod scope;
 mod strays;
+mod streams;
 mod tenant_specs;
 mod watches;
 mod work;
@@ -64,6 +65,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         quota_growth::TRIALS,
         scope::TRIALS,
         strays::TRIALS,
+        streams::TRIALS,
         watches::TRIALS,
         policies::TRIALS,
         rego::TRIALS,

@@ -317,7 +317,7 @@ async fn people_get_as_far_as_they_may() {
                 headers: &[("upgrade", "websocket")],
                 ..ASKED
             },
-            (501, "`exec`"),
+            (400, "the `Connection` header"),
         ),
     ] {
         let what = format!("{:?} {} {:?}", asked.user, asked.target, asked.headers);
