@@ -475,6 +475,18 @@ fn status() -> Value {
                     "selinux": {"type": "string", "maxLength": 32, "description": "The SELinux level of the tenant's pods, for the choice PerTenant."},
                 },
             },
+            "usage": {
+                "type": "object",
+                "description": "What of each limit is in use, over all namespaces. A copy of the ledger that follows within seconds: nothing is decided by it.",
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["hard"],
+                    "properties": {
+                        "used": {"type": "string", "maxLength": 64, "description": "How much there is. Absent while nobody has counted."},
+                        "hard": {"type": "string", "maxLength": 64, "description": "The limit."},
+                    },
+                },
+            },
             "nodes": {
                 "type": "array",
                 "x-kubernetes-list-type": "map",

@@ -28,7 +28,9 @@ pub use ledger::{LEDGER_KIND, entry_object, parse_entry};
 pub use limits::default_limits;
 pub use nodes::overlapping_nodes;
 pub use parse::{overlapping, parse_tenant};
-pub use status::{Condition, ConditionStatus, NamespaceStatus, NodeStatus, Ranges, TenantStatus};
+pub use status::{
+    Condition, ConditionStatus, NamespaceStatus, NodeStatus, Ranges, TenantStatus, Usage,
+};
 
 /// `apiVersion` of a Tenant.
 pub const API_VERSION: &str = "bulkhead.dev/v1alpha1";

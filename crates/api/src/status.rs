@@ -1,5 +1,7 @@
 //! What the controller reports on a Tenant.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `status` of a Tenant.
@@ -15,9 +17,24 @@ pub struct TenantStatus {
     /// What is the tenant's alone, as the ledger has it.
     #[serde(skip_serializing_if = "Ranges::is_empty")]
     pub ranges: Ranges,
+    /// What of each limit is in use, over all namespaces, by resource: a copy of the ledger, which
+    /// follows within seconds.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub usage: BTreeMap<String, Usage>,
     /// The nodes that are the tenant's, or that it selects, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeStatus>,
+}
+
+/// What of one limit is in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// How much there is. None while nobody has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<String>,
+    /// The limit.
+    pub hard: String,
 }
 
 /// What is a tenant's alone: a copy of the ledger, for people.
@@ -82,6 +99,9 @@ impl Condition {
     /// Nothing may be changed in any of its namespaces. Only on a tenant that is cordoned, or
     /// still is somewhere.
     pub const CORDONED: &'static str = "Cordoned";
+    /// No more exists than the limits say. Only on a tenant whose limits were lowered under what it
+    /// had.
+    pub const WITHIN_LIMITS: &'static str = "WithinLimits";
     /// Every node that the tenant selects is the tenant's alone. Only on tenants with nodes of
     /// their own.
     pub const NODES_READY: &'static str = "NodesReady";

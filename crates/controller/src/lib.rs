@@ -156,6 +156,7 @@ async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
             dispatch::shards(context).boxed(),
         ),
         ("of nodes", nodes::feed(context).boxed()),
+        ("of accounts", quotas::feed(context).boxed()),
         ("by the clock", dispatch::resync(context).boxed()),
         ("of constraint templates", rego::kinds(context).boxed()),
         ("of hostnames", hostnames::collect(context).boxed()),

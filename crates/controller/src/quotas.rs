@@ -1,20 +1,33 @@
 //! A tenant's account in the ledger: the controller writes the limits, the webhook's replicas the
 //! rest.
 
-use bulkhead_cluster::{Ledger, Revision};
-use bulkhead_isolation::ledger::account::Account;
-use bulkhead_model::{ClaimKind, Holder, LedgerEntry, Tenant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::context::{Context, ReconcileError};
+use bulkhead_api::Usage;
+use bulkhead_cluster::{Event, Kind, Ledger, Revision};
+use bulkhead_isolation::ledger::account::Account;
+use bulkhead_model::{ClaimKind, Holder, LedgerEntry, Tenant, labels};
+use serde_json::Value;
+
+use crate::context::{Context, Key, ReconcileError};
 use crate::prefixes::holder;
 
-/// Makes the limits of the tenant's account those of its spec. A tenant without a quota has none.
-pub(crate) async fn keep(context: &Context, tenant: &Tenant) -> Result<(), ReconcileError> {
+/// For how long the usage that people read may be old, so that many changes make one write.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Makes the limits of the tenant's account those of its spec. A tenant without a quota has none. The
+/// result is what of each limit is in use.
+pub(crate) async fn keep(
+    context: &Context,
+    tenant: &Tenant,
+) -> Result<BTreeMap<String, Usage>, ReconcileError> {
     let holder = holder(tenant);
     if tenant.quota.is_empty() {
-        return close(context, &holder).await;
+        close(context, &holder).await?;
+        return Ok(BTreeMap::new());
     }
-    Ledger::new(&context.cluster)
+    let account = Ledger::new(&context.cluster)
         .update(ClaimKind::Quota, tenant.uid.as_str(), |entry| {
             // One that cannot be read is made anew: nothing is lent until all is counted again.
             let found = entry.and_then(|entry| Account::parse(&entry.data).ok());
@@ -33,11 +46,40 @@ pub(crate) async fn keep(context: &Context, tenant: &Tenant) -> Result<(), Recon
                 } else {
                     Revision::Write(entry)
                 },
-                (),
+                account,
             )
         })
         .await?;
-    Ok(())
+    Ok(usage(&account))
+}
+
+fn usage(account: &Account) -> BTreeMap<String, Usage> {
+    let limits = account.hard.iter().map(|(resource, hard)| {
+        let usage = Usage {
+            used: account.used_of(resource).map(|used| used.to_string()),
+            hard: hard.to_string(),
+        };
+        (resource.clone(), usage)
+    });
+    limits.collect()
+}
+
+/// Follows the accounts, for what Tenants' statuses say of them. Ends only if the watch does.
+pub(crate) async fn feed(context: &Context) {
+    let accounts = format!("{}={}", labels::CLAIM, ClaimKind::Quota);
+    let mut events = context.cluster.watch(Kind::ledger_entry(), None, &accounts);
+    // Every Tenant is looked at in the beginning anyway.
+    while let Some(event) = events.recv().await {
+        let Event::Applied(entry) = event else {
+            continue;
+        };
+        let tenant = entry.pointer("/spec/holder/tenant").and_then(Value::as_str);
+        if let Some(tenant) = tenant {
+            context
+                .queue
+                .add_after(Key::Tenant(tenant.to_owned()), SETTLE);
+        }
+    }
 }
 
 /// Closes a tenant's account.

@@ -1,7 +1,9 @@
 //! One Tenant: its finalizer, its claims, its status, and its end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bulkhead_api::Usage;
 use bulkhead_cluster::{DeleteOptions, Kind, NamespaceRecord, ObjectRef, TenantRecord};
 use bulkhead_isolation::tenant_objects;
 use bulkhead_model::{Uid, labels};
@@ -32,15 +34,16 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Outcome, 
     if standing == Standing::Deleting {
         return end(context, &record).await;
     }
-    let result = match claim(context, &record, &mut standing).await {
-        Ok(()) => establish(context, &record, &standing).await,
-        Err(error) => Err(error),
+    let (result, usage) = match claim(context, &record, &mut standing).await {
+        Ok(usage) => (establish(context, &record, &standing).await, usage),
+        Err(error) => (Err(error), None),
     };
     let mut failure = result.as_ref().err().map(ReconcileError::line);
     if failure.is_none() && context.is_left_out(name) {
         failure = Some("no room is left for its users in the gateway's roles".to_owned());
     }
-    report(context, &record, &standing, failure, None).await?;
+    let usage = usage.unwrap_or_else(|| present(&record).usage);
+    report(context, &record, &standing, failure, None, usage).await?;
     result.map(|()| match standing {
         // Nothing tells of an entry that is given up.
         Standing::Conflict(..) => Outcome::After(prefixes::RETRY),
@@ -60,20 +63,20 @@ async fn hold(context: &Context, record: &TenantRecord) -> Result<(), ReconcileE
 }
 
 /// Claims the tenant's prefix and keeps its account. That the prefix is another's shows in how the
-/// tenant stands.
+/// tenant stands. The result is what the account says; none of a tenant that cannot have one.
 async fn claim(
     context: &Context,
     record: &TenantRecord,
     standing: &mut Standing,
-) -> Result<(), ReconcileError> {
+) -> Result<Option<BTreeMap<String, Usage>>, ReconcileError> {
     hold(context, record).await?;
     let Standing::Good(tenant) = standing.clone() else {
-        return Ok(());
+        return Ok(None);
     };
     if let Some(error) = prefixes::claim(context, &tenant).await? {
         *standing = Standing::Conflict(tenant.clone(), error);
     }
-    quotas::keep(context, &tenant).await
+    quotas::keep(context, &tenant).await.map(Some)
 }
 
 /// Makes what the tenant has beside its namespaces what it should be.
@@ -181,7 +184,8 @@ async fn end(context: &Context, record: &TenantRecord) -> Result<Outcome, Reconc
         Ok(left) => (None, Some(left.clone())),
         Err(error) => (Some(error.line()), None),
     };
-    report(context, record, &Standing::Deleting, failure, left).await?;
+    let usage = present(record).usage;
+    report(context, record, &Standing::Deleting, failure, left, usage).await?;
     if !result?.is_empty() {
         return Ok(Outcome::After(Duration::from_secs(1)));
     }
@@ -313,6 +317,7 @@ async fn report(
     standing: &Standing,
     failure: Option<String>,
     left: Option<Vec<String>>,
+    usage: BTreeMap<String, Usage>,
 ) -> Result<(), ReconcileError> {
     let namespaces = context.namespaces_labelled(&record.name);
     let known = Known {
@@ -324,6 +329,7 @@ async fn report(
             Standing::Good(tenant) | Standing::Conflict(tenant, _) => context.grants.ranges(tenant),
             Standing::Invalid(_) | Standing::Deleting => present(record).ranges,
         },
+        usage,
     };
     let now = now();
     let (before, mut wanted) = (present(record), status(record, standing, &known, &now));

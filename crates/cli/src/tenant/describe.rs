@@ -160,7 +160,11 @@ fn usage(tenant: &Value) -> String {
     };
     let mut table = Table::new(&["RESOURCE", "USED", "LIMIT", "SHARE"]);
     for (resource, value) in usage {
-        let (used, hard) = (text(value, "/used"), text(value, "/hard"));
+        let used = match text(value, "/used") {
+            "" => "not counted".to_owned(),
+            used => readable(resource, used),
+        };
+        let hard = readable(resource, text(value, "/hard"));
         let share = value
             .get("used")
             .zip(value.get("hard"))
@@ -170,9 +174,30 @@ fn usage(tenant: &Value) -> String {
             _ => State::Plain,
         };
         let share = share.map(|share| format!("{share} %")).unwrap_or_default();
-        table.row(state, [resource, used, hard, &share]);
+        table.row(state, [resource, &used, &hard, &share]);
     }
     table.text(2)
+}
+
+/// Bytes by the largest unit of which there is a whole one; everything else as it is written.
+fn readable(resource: &str, amount: &str) -> String {
+    const UNITS: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let bytes = ["memory", "storage", "hugepages-"];
+    let mut number = match amount.parse::<u128>() {
+        Ok(number) if bytes.iter().any(|part| resource.contains(part)) => number,
+        _ => return amount.to_owned(),
+    };
+    let (mut tenths, mut unit) = (0, "");
+    for next in UNITS {
+        if number < 1024 {
+            break;
+        }
+        (tenths, number, unit) = (number % 1024 * 10 / 1024, number / 1024, next);
+    }
+    match tenths {
+        0 => format!("{number}{unit}"),
+        _ => format!("{number}.{tenths}{unit}"),
+    }
 }
 
 /// Fields and their values, nested ones on one line.

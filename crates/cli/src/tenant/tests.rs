@@ -32,6 +32,9 @@ fn tenant() -> Value {
             "usage": {
                 "pods": {"used": "12", "hard": "20"},
                 "requests.cpu": {"used": "2", "hard": "2"},
+                "requests.memory": {"used": "6710886400", "hard": "17179869184"},
+                "gp3.storageclass.storage.k8s.io/requests.storage": {"used": "53687091200", "hard": "107374182400"},
+                "services.loadbalancers": {"hard": "2"},
             },
             "ranges": {"uid": {"first": 1_000_010_000, "last": 1_000_019_999}},
             "nodes": {"claimed": 2, "ready": 2},

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bulkhead_api::{Condition, ConditionStatus, FieldError, NamespaceStatus, Ranges, TenantStatus};
+use bulkhead_api::{
+    Condition, ConditionStatus, FieldError, NamespaceStatus, Ranges, TenantStatus, Usage,
+};
 use bulkhead_cluster::{NamespaceRecord, TenantRecord};
+
+use bulkhead_model::quantity::Amount;
 
 use super::standing::Standing;
 
@@ -24,6 +28,8 @@ pub(crate) struct Known<'a> {
     pub(crate) left: Option<Vec<String>>,
     /// What it has from the ledger.
     pub(crate) ranges: Ranges,
+    /// What of its limits is in use.
+    pub(crate) usage: BTreeMap<String, Usage>,
 }
 
 /// The status that a tenant should have. The time of the last transition is kept while the
@@ -48,6 +54,7 @@ pub(crate) fn status(
     let said: Vec<Said> = [
         Some(ready(standing, known, &namespaces)),
         cordoned(standing, known),
+        within_limits(known),
     ]
     .into_iter()
     .flatten()
@@ -72,6 +79,7 @@ pub(crate) fn status(
         conditions: conditions.collect(),
         namespaces,
         ranges: known.ranges.clone(),
+        usage: known.usage.clone(),
         nodes: Vec::new(),
     }
 }
@@ -126,6 +134,26 @@ fn cordoned(standing: &Standing, known: &Known<'_>) -> Option<Said> {
         reason,
         message,
     })
+}
+
+/// Limits that are lower than what there is: they take nothing away, and nothing more is let in.
+fn within_limits(known: &Known<'_>) -> Option<Said> {
+    let over = known.usage.iter().filter_map(|(resource, usage)| {
+        let used = usage.used.as_ref()?;
+        let (amount, hard) = (quantity(used)?, quantity(&usage.hard)?);
+        (amount > hard).then(|| format!("{resource} ({used} of {})", usage.hard))
+    });
+    let over: Vec<String> = over.collect();
+    (!over.is_empty()).then(|| Said {
+        kind: Condition::WITHIN_LIMITS,
+        status: ConditionStatus::False,
+        reason: "LimitBelowUse",
+        message: format!("nothing more is let in of: {}", names(&over)),
+    })
+}
+
+fn quantity(text: &str) -> Option<Amount> {
+    Amount::try_from(text.to_owned()).ok()
 }
 
 /// The status that a tenant has. One that cannot be read counts as none and is written anew.
@@ -274,6 +302,42 @@ mod tests {
             "{:?} {}: {}",
             condition.status, condition.reason, condition.message
         )
+    }
+
+    #[test]
+    fn limits_under_what_there_is_are_said_and_others_are_not() {
+        let usage = |used: &str, hard: &str| Usage {
+            used: Some(used.to_owned()),
+            hard: hard.to_owned(),
+        };
+        let good = tenant(json!({}), Value::Null);
+        let said = |resource: &str, usage: Usage| {
+            let known = Known {
+                usage: BTreeMap::from([(resource.to_owned(), usage)]),
+                ..Known::default()
+            };
+            let status = status(&good, &standing(&good), &known, NOW);
+            assert_eq!(status.usage, known.usage);
+            let mut conditions = status.conditions.into_iter();
+            let limits = conditions.find(|it| it.kind == Condition::WITHIN_LIMITS);
+            limits.map(|it| format!("{:?} {}: {}", it.status, it.reason, it.message))
+        };
+        assert_eq!(said("pods", usage("4", "4")), None);
+        assert_eq!(said("requests.cpu", usage("999m", "1")), None);
+        assert_eq!(
+            said(
+                "pods",
+                Usage {
+                    used: None,
+                    hard: "0".to_owned()
+                }
+            ),
+            None
+        );
+        assert_eq!(
+            said("requests.cpu", usage("1001m", "1")).unwrap(),
+            "False LimitBelowUse: nothing more is let in of: requests.cpu (1001m of 1)"
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::leaders::CONTROLLER;
 pub(super) const TRIALS: &[(&str, Check)] = &[
     ("quota::namespaces_share_one_limit", shared),
     ("quota::a_limit_that_changes_closes_nothing", changed),
+    ("quota::the_status_says_what_is_in_use", told),
     ("quota::wrong_limits_are_refused_by_path", wrong),
 ];
 
@@ -119,6 +120,36 @@ fn shared(bed: &Bed) -> anyhow::Result<()> {
         succeeded(&bed.admin(&Request::post(path, &pod(&format!("dry-{i}"))))?)?;
     }
     ensure!(rush(bed, &namespaces, 9)? == LIMIT);
+    guest.leave()
+}
+
+/// What is used shows, what went goes from it though nobody asks, and a limit under what there is is said.
+fn told(bed: &Bed) -> anyhow::Result<()> {
+    let (guest, second) = limited(bed, "quotatold")?;
+    let namespaces = [guest.namespace.as_str(), second.as_str()];
+    let says = |usage: &Value, condition: &str| {
+        eventually(&format!("the status says {usage}"), || {
+            let tenant = bed.do_as_admin(&Request::get(guest.path()))?;
+            let conditions = tenant
+                .pointer("/status/conditions")
+                .and_then(Value::as_array);
+            let mut conditions = conditions.into_iter().flatten();
+            let limits = conditions.find(|it| text(it, "/type") == "WithinLimits");
+            let reason = limits.map_or("", |it| text(it, "/reason"));
+            let same = tenant.pointer("/status/usage/pods") == Some(usage) && reason == condition;
+            ensure!(same, "{tenant}");
+            Ok(Some(()))
+        })
+    };
+    says(&json!({"used": "0", "hard": "4"}), "")?;
+    ensure!(rush(bed, &namespaces, 0)? == LIMIT);
+    says(&json!({"used": "4", "hard": "4"}), "")?;
+    let lower = json!({"spec": {"resources": {"quota": {"hard": {"pods": "2"}}}}});
+    let merge = "application/merge-patch+json";
+    bed.do_as_admin(&Request::patch(guest.path(), merge, &lower))?;
+    says(&json!({"used": "4", "hard": "2"}), "LimitBelowUse")?;
+    delete_all(bed, &namespaces)?;
+    says(&json!({"used": "0", "hard": "2"}), "")?;
     guest.leave()
 }
 

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 
+use bulkhead_model::counted::kind_of;
 use bulkhead_model::quantity::{Amount, Amounts, add};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -87,6 +88,14 @@ impl Account {
         }
         used.retain(|resource, _| self.hard.contains_key(resource));
         used
+    }
+
+    /// What of a limited resource exists as far as is known; none if nobody has counted its kind yet.
+    #[must_use]
+    pub fn used_of(&self, resource: &str) -> Option<Amount> {
+        let kind = kind_of(resource).ok()?.to_string();
+        let counted = self.base.get(&kind)?;
+        Some(counted.used.get(resource).copied().unwrap_or_default())
     }
 
     /// What can still be lent of a resource; none if it is not limited.

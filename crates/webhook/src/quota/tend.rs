@@ -10,7 +10,7 @@ use bulkhead_isolation::ledger::account::{Account, Counted};
 use bulkhead_isolation::ledger::usage::usage;
 use bulkhead_model::counted::{CountedKind, kind_of};
 use bulkhead_model::quantity::{Amount, Amounts, add};
-use bulkhead_model::{ClaimKind, LedgerEntry, TenantName, Uid, labels};
+use bulkhead_model::{ClaimKind, Holder, LedgerEntry, TenantName, Uid, labels};
 use futures::stream::{self, StreamExt as _};
 
 use super::{ANSWER, LANDING, Quotas, TenantBook, VALID, lock};
@@ -34,6 +34,8 @@ struct Seen {
     version: String,
     since: Instant,
     kinds: BTreeSet<CountedKind>,
+    /// Whose it is, if one of the kinds has never been counted.
+    uncounted: Option<Holder>,
     /// Each replica's beat, and since when it is that.
     leases: BTreeMap<String, (u64, Instant)>,
 }
@@ -161,7 +163,10 @@ impl Quotas {
                 // From here on: the first request need not wait, and what goes is noticed.
                 let _ = self.count(kind);
             }
+            let mut names = kinds.iter().map(ToString::to_string);
+            let uncounted = names.any(|kind| !account.base.contains_key(&kind));
             let looked_at = Seen {
+                uncounted: entry.holder.clone().filter(|_| uncounted),
                 version: record.version.clone(),
                 since: now,
                 leases: leases.collect(),
@@ -176,6 +181,18 @@ impl Quotas {
     async fn bring_up_to_date(&self, seen: &Ledger, stirred: &mut BTreeSet<String>) {
         let counts: Vec<_> = lock(&self.counts).values().cloned().collect();
         stirred.extend(counts.iter().flat_map(|counts| counts.stirred()));
+        for account in seen.values() {
+            let Some(holder) = &account.uncounted else {
+                continue;
+            };
+            if account.since.elapsed() > OLD
+                && let Err(why) = self
+                    .recount(&holder.tenant, &holder.uid, &account.kinds)
+                    .await
+            {
+                tracing::debug!(%holder, why, "cannot count for the first time");
+            }
+        }
         let mut later = BTreeSet::new();
         for namespace in std::mem::take(stirred) {
             let Some(record) = self.namespaces.get(&namespace) else {
@@ -215,7 +232,8 @@ impl Quotas {
             let mut after = account.clone();
             after.advance(&counted);
             // Points alone are no news.
-            if after.used() == account.used() {
+            let same = after.base.len() == account.base.len();
+            if same && after.used() == account.used() {
                 return (Revision::Keep, ());
             }
             let data = after.data();
