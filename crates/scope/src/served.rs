@@ -29,7 +29,7 @@ pub(crate) const NOT_CARRIED: [&str; 1] = ["proxy"];
 /// Cluster-scoped kinds of Kubernetes itself and of Bulkhead, which do not exist for a tenant. An
 /// empty name stands for all of a group. What is not here is asked for in the caller's namespaces,
 /// one by one, and does not exist there if it is cluster-scoped.
-const CLUSTER_SCOPED: [(&str, &str); 34] = [
+const CLUSTER_SCOPED: [(&str, &str); 36] = [
     ("", "componentstatuses"),
     ("", "namespaces"),
     ("", "nodes"),
@@ -44,6 +44,7 @@ const CLUSTER_SCOPED: [(&str, &str); 34] = [
     ("bulkhead.dev", ""),
     ("certificates.k8s.io", "certificatesigningrequests"),
     ("certificates.k8s.io", "clustertrustbundles"),
+    ("constraints.gatekeeper.sh", ""),
     ("flowcontrol.apiserver.k8s.io", ""),
     ("gateway.networking.k8s.io", "gatewayclasses"),
     ("internal.apiserver.k8s.io", ""),
@@ -64,6 +65,7 @@ const CLUSTER_SCOPED: [(&str, &str); 34] = [
     ("storage.k8s.io", "storageclasses"),
     ("storage.k8s.io", "volumeattachments"),
     ("storage.k8s.io", "volumeattributesclasses"),
+    ("templates.gatekeeper.sh", ""),
 ];
 
 /// Whether a kind is known to live in no namespace.

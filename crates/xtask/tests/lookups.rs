@@ -32,6 +32,13 @@ fn the_webhook_may_read_exactly_what_its_rules_look_up_and_quotas_count() {
             }
         }
     }
+    // Policies in Rego are watched, for all that they match.
+    for (group, resource) in [
+        ("constraints.gatekeeper.sh", "*"),
+        ("templates.gatekeeper.sh", "constrainttemplates"),
+    ] {
+        may.remove(&(group.to_owned(), resource.to_owned()));
+    }
     // The tenants are watched, for the judgement of Tenants, and the policies, for pods; from the
     // ledger it leases.
     for resource in ["tenants", "ledgerentries", "podsecuritypolicies"] {

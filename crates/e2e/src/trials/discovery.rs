@@ -134,6 +134,17 @@ impl Served {
         let dry = |path: &str| format!("{path}?dryRun=All");
         let body = json!({"metadata": {"name": "attack-walk"}, "spec": good_pod()});
         Some(match (verb, sub) {
+            (_, Some("attach" | "exec" | "portforward")) => {
+                let method = if verb == "get" { "GET" } else { "POST" };
+                let protocol = match sub {
+                    Some("portforward") => "portforward.k8s.io",
+                    _ => "v4.channel.k8s.io",
+                };
+                Request::new(method, object)
+                    .header("Connection", "Upgrade")
+                    .header("Upgrade", "SPDY/3.1")
+                    .header("X-Stream-Protocol-Version", protocol)
+            }
             ("get", _) => Request::get(object),
             ("list", _) => Request::get(collection),
             // So old that the watch ends at once.

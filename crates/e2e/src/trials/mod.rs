@@ -68,7 +68,6 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         streams::TRIALS,
         watches::TRIALS,
         policies::TRIALS,
-        rego::TRIALS,
         gateway_limits::TRIALS,
         gateway_people::TRIALS,
     ];
@@ -93,6 +92,7 @@ pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         fairness::TRIALS,
         quota::DISRUPTIVE,
         pod_policies::DISRUPTIVE,
+        rego::DISRUPTIVE,
         races::TRIALS,
     ];
     tables

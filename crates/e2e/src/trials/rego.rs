@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::Check;
 use crate::bed::{Bed, PATIENCE};
 
-pub(super) const TRIALS: &[(&str, Check)] = &[
+/// Policies hold everywhere in the cluster, and so refuse what other trials do.
+pub(super) const DISRUPTIVE: &[(&str, Check)] = &[
     (
         "rego::the_guides_example_is_enforced_as_it_is_pasted",
         guide,
