@@ -122,17 +122,11 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
     ]
 }
 
-/// Policies in Rego. In tenants' namespaces they hold even where nobody answers; elsewhere they are
-/// asked as Gatekeeper is, which lets in what it cannot be asked about. What is written as a policy
-/// is looked through first.
+/// Policies in Rego. What the controls judge in tenants' namespaces is not let in where nobody answers;
+/// for all else they are asked as Gatekeeper is, which lets in what it cannot be asked about: a
+/// cluster whose tenants could not write a ConfigMap without us would not be theirs. What is written as
+/// a policy is looked through first.
 fn rego(client: &WebhookClient) -> [Value; 4] {
-    let objects = |scope: &str| {
-        json!({
-            "apiGroups": ["*"], "apiVersions": ["*"],
-            "resources": ["*", "pods/ephemeralcontainers"],
-            "operations": ["CREATE", "UPDATE"], "scope": scope,
-        })
-    };
     let of = |group: &str, resources: &[&str], scope: &str| {
         json!({
             "apiGroups": [group], "apiVersions": ["*"], "resources": resources,
@@ -140,16 +134,12 @@ fn rego(client: &WebhookClient) -> [Value; 4] {
         })
     };
     let conditions = json!([changes(), foreign(), quiet()]);
-    let namespaces = of("", &["namespaces"], "Cluster");
-    let mut policies = webhook(
-        "rego",
-        client,
-        "/rego",
-        json!([objects("Namespaced"), namespaces]),
-    );
+    let judged = resource_rules(|_| true).into();
+    let mut policies = webhook("rego", client, "/rego", judged);
     set(&mut policies, "namespaceSelector", tenants_namespaces());
     set(&mut policies, "matchConditions", conditions.clone());
-    let mut elsewhere = webhook("rego-elsewhere", client, "/rego", json!([objects("*")]));
+    let all = json!([of("*", &["*", "pods/ephemeralcontainers"], "*")]);
+    let mut elsewhere = webhook("rego-elsewhere", client, "/rego", all);
     set(&mut elsewhere, "failurePolicy", json!("Ignore"));
     let systems = [
         "kube-system",
@@ -161,7 +151,6 @@ fn rego(client: &WebhookClient) -> [Value; 4] {
         &mut elsewhere,
         "namespaceSelector",
         json!({"matchExpressions": [
-            {"key": labels::TENANT, "operator": "DoesNotExist"},
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": systems},
         ]}),
     );
