@@ -18,7 +18,7 @@ pub struct Change {
     pub value: Value,
 }
 
-/// Does changes to an object. Those whose place has no parent are left out; [`Changes`] makes the
+/// Does changes to an object. Those whose place has no parent are left out; `Changes` makes the
 /// parents first.
 pub fn apply(object: &mut Value, changes: &[Change]) {
     for change in changes {

@@ -2,10 +2,10 @@
 //! nowhere but to the API server.
 //!
 //! A process for the network (`real-network`) lives in a network namespace with a bridge, and carries
-//! connections between it and the API server ([`network`]). A process for each node keeps it
-//! ([`keeper`]): it makes the node's cgroups and its cable to the bridge, and ends and removes all of
-//! it when it is told to or its supervisor dies. The node's first process ([`init`]) has a root
-//! of its own in memory ([`root`]), starts containerd and the kubelet there, and takes everything with
+//! connections between it and the API server (`network`). A process for each node keeps it
+//! (`keeper`): it makes the node's cgroups and its cable to the bridge, and ends and removes all of
+//! it when it is told to or its supervisor dies. The node's first process (`init`) has a root
+//! of its own in memory (`root`), starts containerd and the kubelet there, and takes everything with
 //! it when it dies. Nothing of this machine's network, mounts or files is touched.
 
 mod cgroups;
