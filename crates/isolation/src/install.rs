@@ -269,60 +269,43 @@ fn controller() -> Vec<Value> {
 
 /// The list of certificates that were taken back. Rights by name do not reach watches of a kind.
 fn revocations() -> [Value; 2] {
-    let metadata = json!({"name": "bulkhead-gateway-reader", "namespace": SYSTEM_NAMESPACE});
-    [
-        json!({
-            "apiVersion": RBAC_V1,
-            "kind": "Role",
-            "metadata": metadata,
-            "rules": [rule("", &["configmaps"], WATCH)],
-        }),
-        json!({
-            "apiVersion": RBAC_V1,
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-gateway-reader"},
-            "subjects": [service_account("gateway-reader")],
-        }),
-    ]
+    let rule = rule("", &["configmaps"], WATCH);
+    local_role(
+        "bulkhead-gateway-reader",
+        SYSTEM_NAMESPACE,
+        &rule,
+        "gateway-reader",
+    )
 }
 
 /// ConfigMaps that hold policies stand in Bulkhead's own namespace.
 fn policy_maps() -> [Value; 2] {
-    let metadata = json!({"name": "bulkhead-webhook", "namespace": SYSTEM_NAMESPACE});
-    [
-        json!({
-            "apiVersion": RBAC_V1,
-            "kind": "Role",
-            "metadata": metadata,
-            "rules": [rule("", &["configmaps"], WATCH)],
-        }),
-        json!({
-            "apiVersion": RBAC_V1,
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-webhook"},
-            "subjects": [service_account("webhook")],
-        }),
-    ]
+    let rule = rule("", &["configmaps"], WATCH);
+    local_role("bulkhead-webhook", SYSTEM_NAMESPACE, &rule, "webhook")
 }
 
 /// Events about Tenants stand in `default`, where those of all cluster-scoped objects do.
 fn events() -> [Value; 2] {
-    let metadata = json!({"name": "bulkhead-controller-events", "namespace": "default"});
+    let rule = rule("events.k8s.io", &["events"], &["create"]);
+    local_role("bulkhead-controller-events", "default", &rule, "controller")
+}
+
+/// A Role of one rule in a namespace, and its RoleBinding of the same name to one of Bulkhead's accounts.
+fn local_role(name: &str, namespace: &str, rule: &Value, account: &str) -> [Value; 2] {
+    let metadata = json!({"name": name, "namespace": namespace});
     [
         json!({
             "apiVersion": RBAC_V1,
             "kind": "Role",
             "metadata": metadata,
-            "rules": [rule("events.k8s.io", &["events"], &["create"])],
+            "rules": [rule],
         }),
         json!({
             "apiVersion": RBAC_V1,
             "kind": "RoleBinding",
             "metadata": metadata,
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "bulkhead-controller-events"},
-            "subjects": [service_account("controller")],
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
+            "subjects": [service_account(account)],
         }),
     ]
 }
