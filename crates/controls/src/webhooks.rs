@@ -1,6 +1,6 @@
 //! The webhook configurations, generated from the table of what the rules cover.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -106,7 +106,6 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
     }]);
     let policies = webhook("policies", client, "/policies", policies);
-    let [rego, elsewhere, kinds, maps] = rego(client);
     vec![
         configuration("MutatingWebhookConfiguration", "bulkhead-mend", vec![mend]),
         configuration(
@@ -117,44 +116,60 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         configuration(
             "ValidatingWebhookConfiguration",
             "bulkhead-rego",
-            vec![rego, elsewhere, kinds, maps],
+            rego(client).to_vec(),
         ),
     ]
 }
 
 /// Policies in Rego. What the controls judge in tenants' namespaces is not let in where nobody answers;
 /// for all else they are asked as Gatekeeper is, which lets in what it cannot be asked about: a
-/// cluster whose tenants could not write a ConfigMap without us would not be theirs. What is written as
-/// a policy is looked through first.
-fn rego(client: &WebhookClient) -> [Value; 4] {
+/// cluster whose tenants could not write a ConfigMap without us would not be theirs. No request is asked
+/// about twice. What is written as a policy is looked through first.
+fn rego(client: &WebhookClient) -> [Value; 5] {
     let of = |group: &str, resources: &[&str], scope: &str| {
         json!({
             "apiGroups": [group], "apiVersions": ["*"], "resources": resources,
             "operations": ["CREATE", "UPDATE"], "scope": scope,
         })
     };
-    let conditions = json!([changes(), foreign(), quiet()]);
-    let judged = resource_rules(|_| true).into();
-    let mut policies = webhook("rego", client, "/rego", judged);
-    set(&mut policies, "namespaceSelector", tenants_namespaces());
-    set(&mut policies, "matchConditions", conditions.clone());
-    let all = json!([of("*", &["*", "pods/ephemeralcontainers"], "*")]);
-    let mut elsewhere = webhook("rego-elsewhere", client, "/rego", all);
-    set(&mut elsewhere, "failurePolicy", json!("Ignore"));
+    let objects = |scope: &str| of("*", &["*", "pods/ephemeralcontainers"], scope);
+    let asked = |name: &str, rules: Value, selector: Value, judged: Option<Value>| {
+        let mut asked = webhook(name, client, "/rego", rules);
+        let conditions = [changes(), foreign(), quiet()].into_iter().chain(judged);
+        set(&mut asked, "namespaceSelector", selector);
+        set(&mut asked, "matchConditions", conditions.collect());
+        asked
+    };
+    let judged = asked(
+        "rego",
+        json!([objects("Namespaced")]),
+        tenants_namespaces(),
+        Some(json!({"name": "judged", "expression": judged_kinds()})),
+    );
+    let mut others = asked(
+        "rego-others",
+        json!([objects("Namespaced"), of("", &["namespaces"], "Cluster"),]),
+        tenants_namespaces(),
+        Some(json!({"name": "not-judged", "expression": format!("!({})", judged_kinds())})),
+    );
     let systems = [
         "kube-system",
         "kube-node-lease",
         "kube-public",
         labels::SYSTEM_NAMESPACE,
     ];
-    set(
-        &mut elsewhere,
-        "namespaceSelector",
+    let mut elsewhere = asked(
+        "rego-elsewhere",
+        json!([objects("*")]),
         json!({"matchExpressions": [
+            {"key": labels::TENANT, "operator": "DoesNotExist"},
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": systems},
         ]}),
+        None,
     );
-    set(&mut elsewhere, "matchConditions", conditions);
+    for open in [&mut others, &mut elsewhere] {
+        set(open, "failurePolicy", json!("Ignore"));
+    }
     let kinds = webhook(
         "rego-policy",
         client,
@@ -184,7 +199,21 @@ fn rego(client: &WebhookClient) -> [Value; 4] {
         "objectSelector",
         json!({"matchLabels": {"openpolicyagent.org/policy": "rego"}}),
     );
-    [policies, elsewhere, kinds, maps]
+    [judged, others, elsewhere, kinds, maps]
+}
+
+/// Whether a control judges objects of the request's kind.
+fn judged_kinds() -> String {
+    let kinds: BTreeSet<String> = CARRIERS
+        .iter()
+        .filter(|carrier| carrier.only.is_none())
+        .map(|carrier| format!("'{}/{}'", carrier.group, carrier.resource))
+        .collect();
+    let kinds: Vec<String> = kinds.into_iter().collect();
+    format!(
+        "request.resource.group + '/' + request.resource.resource in [{}]",
+        kinds.join(", ")
+    )
 }
 
 /// What the cluster says of itself all the time is no policy's affair, nor are policies.
