@@ -27,9 +27,9 @@ impl Serial {
         let error = || SerialError(text.chars().take(80).collect());
         let digits: String = text.chars().filter(|c| *c != ':').collect();
         let hexadecimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        let digits = digits.trim_start_matches('0').to_ascii_lowercase();
-        if hexadecimal && digits.len() <= 2 * Self::LONGEST {
-            Ok(Self(digits))
+        let serial = Self::of_digits(&digits.to_ascii_lowercase());
+        if hexadecimal && serial.0.len() <= 2 * Self::LONGEST {
+            Ok(serial)
         } else {
             Err(error())
         }
@@ -39,7 +39,20 @@ impl Serial {
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(digits.trim_start_matches('0').to_owned())
+        Self::of_digits(&digits)
+    }
+
+    /// Zero has one digit, too: none would be no key of a list.
+    fn of_digits(digits: &str) -> Self {
+        let significant = digits.trim_start_matches('0');
+        Self(
+            if significant.is_empty() {
+                "0"
+            } else {
+                significant
+            }
+            .to_owned(),
+        )
     }
 
     /// The digits.
@@ -66,6 +79,10 @@ mod tests {
         }
         assert_eq!(Serial::of_bytes(&[0, 0x0a, 0x1b]).as_str(), "a1b");
         assert_eq!(Serial::of_bytes(&[0x80, 0]), Serial::parse("8000").unwrap());
+        for zero in ["0", "00", "0:0"] {
+            assert_eq!(Serial::parse(zero).unwrap().as_str(), "0", "{zero}");
+        }
+        assert_eq!(Serial::of_bytes(&[0, 0]), Serial::of_bytes(&[]));
         for text in ["", ":", "0x1", "12 34", "-1", "g", &"1".repeat(41)] {
             assert!(Serial::parse(text).is_err(), "{text}");
         }
