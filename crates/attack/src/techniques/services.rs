@@ -43,26 +43,8 @@ fn carried_claims() -> Vec<Technique> {
         ("pod", "/api/v1/namespaces/{own}/pods", pod),
         ("set", "/apis/apps/v1/namespaces/{own}/statefulsets", set),
     ];
-    let mut all = Vec::new();
-    for (carrier, collection, spec) in carriers {
-        for (door, credential, way, layer) in ways(Layer::Gateway, Layer::Webhook) {
-            let name = format!("volume-preclaimed-by-{carrier}-{way}");
-            let (object, spec) = (format!("attack-{name}"), spec.clone());
-            let does = format!(
-                "Creates, at the {way}, a {carrier} whose claim names the volume that it wants."
-            );
-            let plan = move |field: &Field| {
-                let collection = field.fill(collection);
-                let body = json!({"metadata": {"name": object}, "spec": spec});
-                let path = format!("{collection}/{object}");
-                Attack::shot(door, credential.clone(), Request::post(collection, &body))
-                    .truth(Truth::Absent(path))
-            };
-            let technique = Technique::new(name, Family::Services, Theorem::T2, does, plan);
-            all.push(technique.stopped_by(Expected::new(layer, 403, "volume-preclaimed")));
-        }
-    }
-    all
+    let does = "whose claim names the volume that it wants";
+    carried("volume-preclaimed", does, carriers, Layer::Gateway)
 }
 
 /// Mounts a claim behind which there is a folder of the node.
@@ -81,15 +63,24 @@ fn node_claims() -> Vec<Technique> {
             deployment,
         ),
     ];
+    // What is behind a claim, only the webhook looks up.
+    let does = "that mounts a claim whose volume is a folder of the node";
+    carried("host-path-claim", does, carriers, Layer::Webhook)
+}
+
+/// Creates objects that a control must refuse, at the gateway by `layer`: name, path and spec of each.
+fn carried(
+    control: &'static str,
+    what: &str,
+    carriers: [(&str, &'static str, Value); 2],
+    layer: Layer,
+) -> Vec<Technique> {
     let mut all = Vec::new();
     for (carrier, collection, spec) in carriers {
-        // What is behind a claim, only the webhook looks up.
-        for (door, credential, way, layer) in ways(Layer::Webhook, Layer::Webhook) {
-            let name = format!("host-path-claim-by-{carrier}-{way}");
+        for (door, credential, way, layer) in ways(layer, Layer::Webhook) {
+            let name = format!("{control}-by-{carrier}-{way}");
             let (object, spec) = (format!("attack-{name}"), spec.clone());
-            let does = format!(
-                "Creates, at the {way}, a {carrier} that mounts a claim whose volume is a folder of the node."
-            );
+            let does = format!("Creates, at the {way}, a {carrier} {what}.");
             let plan = move |field: &Field| {
                 let collection = field.fill(collection);
                 let body = json!({"metadata": {"name": object}, "spec": spec});
@@ -98,7 +89,7 @@ fn node_claims() -> Vec<Technique> {
                     .truth(Truth::Absent(path))
             };
             let technique = Technique::new(name, Family::Services, Theorem::T2, does, plan);
-            all.push(technique.stopped_by(Expected::new(layer, 403, "host-path-claim")));
+            all.push(technique.stopped_by(Expected::new(layer, 403, control)));
         }
     }
     all
