@@ -261,23 +261,19 @@ fn se_linux(context: Map<'_>) -> Read<Option<SeLinux>> {
 
 /// The seccomp profile, as the annotation would say it; empty if it cannot be said.
 fn seccomp(context: Map<'_>) -> Read<Option<String>> {
-    let profile = context.map("seccompProfile")?;
-    if !profile.is_set() {
-        return Ok(None);
-    }
-    let local = profile.text("localhostProfile")?;
-    Ok(Some(match (profile.text("type")?, local) {
-        (Some("Unconfined"), _) => "unconfined".to_owned(),
-        (Some("RuntimeDefault"), _) => "runtime/default".to_owned(),
-        (Some("Localhost"), Some(path)) => format!("localhost/{path}"),
-        _ => String::new(),
-    }))
+    profile(context.map("seccompProfile")?, |_| String::new())
 }
 
 /// The AppArmor profile of the field that came after PodSecurityPolicies, as the annotation would
 /// say it. The API server keeps both in step when it stores a pod.
 fn app_armor(context: Map<'_>) -> Read<Option<String>> {
-    let profile = context.map("appArmorProfile")?;
+    profile(context.map("appArmorProfile")?, |kind| {
+        kind.unwrap_or_default().to_owned()
+    })
+}
+
+/// A profile as an annotation says it; `other` says what is no known type.
+fn profile(profile: Map<'_>, other: fn(Option<&str>) -> String) -> Read<Option<String>> {
     if !profile.is_set() {
         return Ok(None);
     }
@@ -286,7 +282,7 @@ fn app_armor(context: Map<'_>) -> Read<Option<String>> {
         (Some("Unconfined"), _) => "unconfined".to_owned(),
         (Some("RuntimeDefault"), _) => "runtime/default".to_owned(),
         (Some("Localhost"), Some(path)) => format!("localhost/{path}"),
-        (other, _) => other.unwrap_or_default().to_owned(),
+        (kind, _) => other(kind),
     }))
 }
 
