@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bulkhead_controls::Addition;
+use bulkhead_model::labels;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What the webhook says to one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +44,29 @@ impl Denial {
             reason: "Forbidden",
             message,
             details: None,
+            controls: Vec::new(),
+        }
+    }
+
+    /// 422 to an object of Bulkhead's own group: each error as a whole, with its field and what is wrong
+    /// there.
+    pub(crate) fn invalid(
+        kind: &str,
+        name: &str,
+        errors: impl IntoIterator<Item = (String, String, String)>,
+    ) -> Self {
+        let (mut message, mut causes) = (Vec::new(), Vec::new());
+        for (whole, field, wrong) in errors {
+            message.push(whole);
+            causes.push(json!({"reason": "FieldValueInvalid", "message": wrong, "field": field}));
+        }
+        Self {
+            code: 422,
+            reason: "Invalid",
+            message: message.join("; "),
+            details: Some(json!({
+                "name": name, "group": labels::GROUP, "kind": kind, "causes": causes,
+            })),
             controls: Vec::new(),
         }
     }

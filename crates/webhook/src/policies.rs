@@ -280,23 +280,10 @@ pub(crate) fn check(request: &AdmissionRequest<'_>) -> Answer {
     if errors.is_empty() {
         return Answer::Allowed;
     }
-    let causes: Vec<Value> = errors
-        .iter()
-        .map(|error| {
-            json!({"reason": "FieldValueInvalid", "message": error.message, "field": error.field})
-        })
-        .collect();
-    let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    Answer::Denied(Denial {
-        code: 422,
-        reason: "Invalid",
-        message: list.join("; "),
-        details: Some(json!({
-            "name": request.name, "group": labels::GROUP, "kind": bulkhead_psp::KIND,
-            "causes": causes,
-        })),
-        controls: Vec::new(),
-    })
+    let errors = errors
+        .into_iter()
+        .map(|error| (error.to_string(), error.field, error.message));
+    Answer::Denied(Denial::invalid(bulkhead_psp::KIND, &request.name, errors))
 }
 
 #[cfg(test)]

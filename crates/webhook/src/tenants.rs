@@ -1,9 +1,8 @@
 //! Whether a Tenant may stand as it is written.
 
-use bulkhead_api::{FieldError, overlapping, overlapping_nodes, parse_tenant};
+use bulkhead_api::{overlapping, overlapping_nodes, parse_tenant};
 use bulkhead_cluster::TenantCache;
 use bulkhead_model::{AdmissionRequest, Operation};
-use serde_json::json;
 
 use crate::answer::{Answer, Denial};
 
@@ -50,36 +49,17 @@ pub(crate) fn check(request: &AdmissionRequest<'_>, tenants: &TenantCache) -> An
     if errors.is_empty() {
         Answer::Allowed
     } else {
-        invalid(&request.name, &errors)
+        let errors = errors.iter().map(|error| {
+            (
+                error.to_string(),
+                error.path.to_string(),
+                error.message.clone(),
+            )
+        });
+        Answer::Denied(Denial::invalid(bulkhead_api::KIND, &request.name, errors))
     }
 }
 
 fn refuse(message: String) -> Answer {
     Answer::Denied(Denial::forbidden(message))
-}
-
-fn invalid(name: &str, errors: &[FieldError]) -> Answer {
-    let causes: Vec<_> = errors
-        .iter()
-        .map(|error| {
-            json!({
-                "reason": "FieldValueInvalid",
-                "message": error.message,
-                "field": error.path.to_string(),
-            })
-        })
-        .collect();
-    let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    Answer::Denied(Denial {
-        code: 422,
-        reason: "Invalid",
-        message: list.join("; "),
-        details: Some(json!({
-            "name": name,
-            "group": bulkhead_model::labels::GROUP,
-            "kind": bulkhead_api::KIND,
-            "causes": causes,
-        })),
-        controls: Vec::new(),
-    })
 }
