@@ -113,17 +113,7 @@ impl Bed {
         for index in 0..count {
             self.end_child(index)?;
         }
-        let status = Command::new(&self.binary)
-            .args(["sandbox", "down", "--dir"])
-            .arg(self.layout.root())
-            .stdin(Stdio::null())
-            .status()?;
-        ensure!(status.success(), "`sandbox down` failed: {status}");
-        let left: Vec<_> = std::fs::read_dir(self.dir.path())?.collect();
-        ensure!(
-            left.is_empty(),
-            "`sandbox down` left something behind: {left:?}"
-        );
+        sandbox_down(&self.binary, &self.layout, self.dir.path())?;
         // Explicitly: the task that waits for an interrupt keeps the bed alive to the end.
         Ok(std::fs::remove_dir(self.dir.path())?)
     }
@@ -269,6 +259,22 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let status = build.status().context("cannot run cargo")?;
     ensure!(status.success(), "cannot build the binary: {status}");
     Ok(profile.join("bulkhead"))
+}
+
+/// Takes a sandbox down, which must leave its folder empty.
+pub(crate) fn sandbox_down(binary: &Path, layout: &Layout, dir: &Path) -> anyhow::Result<()> {
+    let status = Command::new(binary)
+        .args(["sandbox", "down", "--dir"])
+        .arg(layout.root())
+        .stdin(Stdio::null())
+        .status()?;
+    ensure!(status.success(), "`sandbox down` failed: {status}");
+    let left: Vec<_> = std::fs::read_dir(dir)?.collect();
+    ensure!(
+        left.is_empty(),
+        "`sandbox down` left something behind: {left:?}"
+    );
+    Ok(())
 }
 
 pub(crate) fn keep_logs(layout: &Layout, binary: &Path) -> anyhow::Result<PathBuf> {

@@ -12,7 +12,7 @@ use bulkhead_sandbox::{Control, Layout};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::bed::{binary, keep_logs};
+use crate::bed::{binary, keep_logs, sandbox_down};
 use crate::kubectl::Ran;
 
 /// The only tenant.
@@ -107,17 +107,7 @@ impl Lab {
             let kept = keep_logs(&self.layout, &self.binary)?;
             eprintln!("the logs of the sandbox are in `{}`", kept.display());
         }
-        let status = Command::new(&self.binary)
-            .args(["sandbox", "down", "--dir"])
-            .arg(self.layout.root())
-            .stdin(Stdio::null())
-            .status()?;
-        ensure!(status.success(), "`sandbox down` failed: {status}");
-        let left: Vec<_> = fs::read_dir(self.dir.path())?.collect();
-        ensure!(
-            left.is_empty(),
-            "`sandbox down` left something behind: {left:?}"
-        );
+        sandbox_down(&self.binary, &self.layout, self.dir.path())?;
         Ok(fs::remove_dir(self.dir.path())?)
     }
 
