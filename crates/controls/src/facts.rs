@@ -33,6 +33,28 @@ impl ObjectKey {
             name: name.to_owned(),
         }
     }
+
+    /// A PersistentVolumeClaim.
+    #[must_use]
+    pub fn claim(namespace: &str, name: &str) -> Self {
+        Self {
+            group: "",
+            resource: "persistentvolumeclaims",
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    /// A PersistentVolume.
+    #[must_use]
+    pub fn volume(name: &str) -> Self {
+        Self {
+            group: "",
+            resource: "persistentvolumes",
+            namespace: None,
+            name: name.to_owned(),
+        }
+    }
 }
 
 /// The answer to a question about the cluster.
@@ -135,40 +157,34 @@ mod tests {
 
     use super::*;
 
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey {
-            group: "",
-            resource: "persistentvolumes",
-            namespace: None,
-            name: name.to_owned(),
-        }
-    }
-
     #[test]
     fn absent_unread_and_left_to_others_are_three_things() {
         let mut facts = Facts::default();
-        facts.learn(key("there"), Some(json!({}).into()));
-        facts.learn(key("gone"), None);
-        facts.fail(key("unread"));
+        facts.learn(ObjectKey::volume("there"), Some(json!({}).into()));
+        facts.learn(ObjectKey::volume("gone"), None);
+        facts.fail(ObjectKey::volume("unread"));
         assert_eq!(
-            facts.object(&key("there")),
+            facts.object(&ObjectKey::volume("there")),
             Fact::Known(Some(&json!({}).into()))
         );
-        assert_eq!(facts.object(&key("gone")), Fact::Known(None));
-        assert_eq!(facts.object(&key("unread")), Fact::Unknown);
-        assert_eq!(facts.object(&key("never-asked-for")), Fact::Unknown);
-        assert_eq!(Facts::NONE.object(&key("there")), Fact::Later);
+        assert_eq!(facts.object(&ObjectKey::volume("gone")), Fact::Known(None));
+        assert_eq!(facts.object(&ObjectKey::volume("unread")), Fact::Unknown);
+        assert_eq!(
+            facts.object(&ObjectKey::volume("never-asked-for")),
+            Fact::Unknown
+        );
+        assert_eq!(Facts::NONE.object(&ObjectKey::volume("there")), Fact::Later);
     }
 
     #[test]
     fn what_was_asked_for_is_not_asked_for_again() {
         let mut facts = Facts::default();
-        facts.learn(key("gone"), None);
-        facts.fail(key("unread"));
+        facts.learn(ObjectKey::volume("gone"), None);
+        facts.fail(ObjectKey::volume("unread"));
         let mut wanted = Wanted::beside(&facts);
         for name in ["gone", "unread", "new", "new"] {
-            wanted.add(key(name));
+            wanted.add(ObjectKey::volume(name));
         }
-        assert_eq!(wanted.into_vec(), [key("new")]);
+        assert_eq!(wanted.into_vec(), [ObjectKey::volume("new")]);
     }
 }

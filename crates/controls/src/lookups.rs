@@ -121,21 +121,7 @@ mod tests {
     use crate::facts::Fact;
 
     fn claim(name: &str) -> ObjectKey {
-        ObjectKey {
-            group: "",
-            resource: "persistentvolumeclaims",
-            namespace: Some("acme-dev".to_owned()),
-            name: name.to_owned(),
-        }
-    }
-
-    fn volume(name: &str) -> ObjectKey {
-        ObjectKey {
-            group: "",
-            resource: "persistentvolumes",
-            namespace: None,
-            name: name.to_owned(),
-        }
+        ObjectKey::claim("acme-dev", name)
     }
 
     /// From a pod to its claims, and on to the volumes that these are bound to.
@@ -144,14 +130,11 @@ mod tests {
             let Some(name) = held.fields().at("persistentVolumeClaim").str("claimName") else {
                 continue;
             };
-            let key = ObjectKey {
-                namespace: Some(context.namespace.to_owned()),
-                ..claim(name)
-            };
+            let key = ObjectKey::claim(context.namespace, name);
             if let Fact::Known(Some(found)) = context.facts.object(&key)
                 && let Some(name) = Fields::of(Some(found)).at("spec").str("volumeName")
             {
-                wanted.add(volume(name));
+                wanted.add(ObjectKey::volume(name));
             }
             wanted.add(key);
         }
@@ -182,8 +165,8 @@ mod tests {
             Some(json!({"spec": {"volumeName": "pv-1"}}).into()),
         );
         facts.learn(claim("gone"), None);
-        assert_eq!(wants(&facts), [volume("pv-1")]);
-        facts.fail(volume("pv-1"));
+        assert_eq!(wants(&facts), [ObjectKey::volume("pv-1")]);
+        facts.fail(ObjectKey::volume("pv-1"));
         assert_eq!(wants(&facts), []);
 
         let odd = AdmissionRequest {

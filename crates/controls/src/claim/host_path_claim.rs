@@ -51,18 +51,18 @@ fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
 /// The claims that the object's pods mount, and the volumes behind them.
 pub(crate) fn wanted(object: &Object<'_>, context: &Context<'_>, wanted: &mut Wanted<'_>) {
     if let Some(name) = binding(object, context).and_then(Json::as_str) {
-        wanted.add(volume(name));
+        wanted.add(ObjectKey::volume(name));
     }
     for pod in object.pods() {
         for name in claims(&pod, context)
             .into_iter()
             .filter_map(|(_, it)| it.as_str())
         {
-            let key = claim(name, context);
+            let key = ObjectKey::claim(context.namespace, name);
             if let Fact::Known(Some(found)) = context.facts.object(&key)
                 && let Some(name) = bound_to(found)
             {
-                wanted.add(volume(name));
+                wanted.add(ObjectKey::volume(name));
             }
             wanted.add(key);
         }
@@ -97,7 +97,10 @@ fn claims<'a>(pod: &Pod<'a>, context: &Context<'_>) -> Vec<(FieldPath, &'a Json<
 
 /// Why the claim of this name will not do; nothing if it will, or if that is for others to say.
 fn behind(name: &str, context: &Context<'_>) -> Option<String> {
-    match context.facts.object(&claim(name, context)) {
+    match context
+        .facts
+        .object(&ObjectKey::claim(context.namespace, name))
+    {
         Fact::Known(Some(found)) => bound_to(found).and_then(|volume| on_node(volume, context)),
         // The pod waits for its claim, and that for a volume, which is judged when it comes.
         Fact::Known(None) | Fact::Later => None,
@@ -116,7 +119,7 @@ fn bound_to<'a>(claim: &'a Json<'_>) -> Option<&'a str> {
 /// Why the volume of this name will not do; nothing if it will, or if that is for others to say.
 fn on_node(name: &str, context: &Context<'_>) -> Option<String> {
     let quoted = shown(&Json::String(name.into()));
-    let found = match context.facts.object(&volume(name)) {
+    let found = match context.facts.object(&ObjectKey::volume(name)) {
         Fact::Known(Some(found)) => Fields::of(Some(found)).at("spec"),
         // Whatever will stand under this name nobody has judged.
         Fact::Known(None) => {
@@ -141,22 +144,4 @@ fn on_node(name: &str, context: &Context<'_>) -> Option<String> {
     Some(format!(
         "leads to the volume {quoted}, which is `{kind}` {path} of a node"
     ))
-}
-
-fn claim(name: &str, context: &Context<'_>) -> ObjectKey {
-    ObjectKey {
-        group: "",
-        resource: "persistentvolumeclaims",
-        namespace: Some(context.namespace.to_owned()),
-        name: name.to_owned(),
-    }
-}
-
-fn volume(name: &str) -> ObjectKey {
-    ObjectKey {
-        group: "",
-        resource: "persistentvolumes",
-        namespace: None,
-        name: name.to_owned(),
-    }
 }
