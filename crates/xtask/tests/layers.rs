@@ -35,6 +35,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     ("serve", Kind::Edge, &[]),
     ("attack", Kind::Edge, &["model"]),
     ("sandbox", Kind::Edge, &[]),
+    ("oracle", Kind::Dev, &[]),
     (
         "webhook",
         Kind::App,

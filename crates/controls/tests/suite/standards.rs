@@ -3,13 +3,10 @@
 //! and about pods that a generator makes.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use bulkhead_controls::{Facts, REGISTRY, judge};
 use bulkhead_model::{Profile, StandardsVersion, TenantRules};
+use bulkhead_oracle::Oracle;
 use serde_json::{Value, json};
 
 use crate::admission::{create, strict};
@@ -99,52 +96,20 @@ fn theirs(reasons: &[String]) -> BTreeSet<&'static str> {
     reasons.iter().map(controls).map(group).collect()
 }
 
-/// The program that asks the library, built once.
-fn oracle() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(build)
-}
-
-fn build() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../oracles");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pod-security");
-    let built = Command::new("go")
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg("./cmd/pod-security")
-        .current_dir(source)
-        .output()
-        .expect("`go`, which builds the library that we are compared with");
-    let errors = String::from_utf8_lossy(&built.stderr);
-    assert!(built.status.success(), "`oracles` does not build: {errors}");
-    program
-}
+/// Pod Security Admission's own library.
+static ORACLE: Oracle = Oracle::new("oracles", "./cmd/pod-security", env!("CARGO_TARGET_TMPDIR"));
 
 /// The library's verdicts: for each pod and each policy the reasons to refuse it.
 fn ask(cases: &[(Value, Vec<Policy>)]) -> Vec<Vec<Vec<String>>> {
-    let mut child = Command::new(oracle())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut to = child.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut to = std::io::BufWriter::new(&mut to);
-            for (pod, policies) in cases {
-                let policies: Vec<String> = policies.iter().map(|policy| policy.name()).collect();
-                let question = json!({"policies": policies, "pod": as_stored(pod)});
-                writeln!(to, "{question}").unwrap();
-            }
-            to.flush().unwrap();
-        });
-        child.wait_with_output().unwrap()
-    });
-    assert!(output.status.success());
-    let answers = serde_json::Deserializer::from_slice(&output.stdout);
-    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers.len(), cases.len());
+    let question = |(pod, policies): &(Value, Vec<Policy>)| {
+        let policies: Vec<String> = policies.iter().map(|policy| policy.name()).collect();
+        json!({"policies": policies, "pod": as_stored(pod)})
+    };
+    let questions: Vec<Value> = cases.iter().map(question).collect();
+    let answers = ORACLE.ask(&questions).into_iter();
     answers
+        .map(|answer| serde_json::from_value(answer).unwrap())
+        .collect()
 }
 
 /// The pod as the API server stores it, which is what Pod Security Admission sees: a volume

@@ -7,7 +7,7 @@ use bulkhead_model::Json;
 use bulkhead_psp::{Pod, Policies, Verdict, complaints, parse};
 use serde_json::{Value, json};
 
-use crate::oracle::ask;
+use crate::ORACLE;
 
 fn read(path: &Path) -> Option<Value> {
     let text = std::fs::read_to_string(path).ok()?;
@@ -54,7 +54,7 @@ fn each_policy_of_the_corpus_judges_its_pods_as_it_says() {
             let question = json!({
                 "policies": [written], "pod": pod, "namespace": "x", "admit": true, "user": grant,
             });
-            let theirs = &ask(&[question])[0];
+            let theirs = &ORACLE.ask(&[question])[0];
             assert_eq!(
                 theirs["denial"].is_null(),
                 allowed,

@@ -8,8 +8,8 @@ use bulkhead_psp::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::ORACLE;
 use crate::draw::Draw;
-use crate::oracle::ask;
 use crate::some_pods::pod;
 use crate::some_policies::{odd_policy, policy};
 
@@ -94,7 +94,7 @@ fn compare(seed: u64) -> (Counts, Vec<String>) {
     let questions: Vec<Value> = (0..PER_PROCESS).map(|_| question(&mut draw)).collect();
     let mut counts = Counts::default();
     let mut differences = Vec::new();
-    for (question, theirs) in questions.iter().zip(ask(&questions)) {
+    for (question, theirs) in questions.iter().zip(ORACLE.ask(&questions)) {
         if let Some(difference) = difference(question, &theirs, &mut counts) {
             differences.push(format!(
                 "{difference}\n  case: {question}\n  original: {theirs}"
@@ -325,7 +325,7 @@ fn every_policy_gets_the_api_servers_complaints() {
         .map(|policy| json!({"validate": policy}))
         .collect();
     let mut valid = 0;
-    for (policy, answer) in policies.iter().zip(ask(&questions)) {
+    for (policy, answer) in policies.iter().zip(ORACLE.ask(&questions)) {
         let list = answer["complaints"].as_array().into_iter().flatten();
         let mut theirs: Vec<String> = list.map(|one| one.as_str().unwrap().to_owned()).collect();
         let mut ours: Vec<String> = complaints(&parse(policy).unwrap())

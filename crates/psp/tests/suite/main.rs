@@ -9,7 +9,10 @@
 mod corpus;
 mod differential;
 mod draw;
-mod oracle;
 mod some_pods;
 mod some_policies;
 mod units;
+
+/// The plugin and the validation of Kubernetes 1.24.
+static ORACLE: bulkhead_oracle::Oracle =
+    bulkhead_oracle::Oracle::new("oracles/psp", ".", env!("CARGO_TARGET_TMPDIR"));

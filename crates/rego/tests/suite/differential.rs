@@ -7,7 +7,7 @@ use bulkhead_rego::{Plain, Policies, Review, Template, Violation};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::oracle::ask;
+use crate::ORACLE;
 use crate::reviews::{documents, objects, review};
 
 /// How many cases: few in the everyday run, more with `cargo xtask differential rego`.
@@ -120,7 +120,7 @@ fn compare(reviews: &[Value]) -> Vec<Difference> {
     let case = json!({"gatekeeper": {
         "templates": templates, "constraints": constraints, "inventory": objects, "reviews": reviews,
     }});
-    let answer = ask(&[case]).remove(0);
+    let answer = ORACLE.ask(&[case]).remove(0);
     let refused = |key: &str| {
         answer[key]
             .as_array()
@@ -250,7 +250,7 @@ fn programs_give_opas_answers() {
                 }})
             })
             .collect();
-        for ((text, inputs), answer) in programs.iter().zip(ask(&questions)) {
+        for ((text, inputs), answer) in programs.iter().zip(ORACLE.ask(&questions)) {
             if answer["error"].is_string() {
                 invalid += 1;
                 continue;

@@ -10,6 +10,9 @@
 
 mod differential;
 mod generator;
-mod oracle;
 mod refusals;
 mod reviews;
+
+/// OPA and Gatekeeper.
+static ORACLE: bulkhead_oracle::Oracle =
+    bulkhead_oracle::Oracle::new("oracles/rego", "./cmd/rego", env!("CARGO_TARGET_TMPDIR"));
