@@ -24,6 +24,6 @@ pub(super) fn run(paths: &[PathBuf]) -> Result<bool> {
         anstream::println!("{place}: {} ({})", refusal.message, refusal.rule);
     }
     let refused = refusals.len();
-    anstream::println!("{policies} policies and constraints, {refused} refusals");
+    anstream::println!("policies and constraints: {policies}, refusals: {refused}");
     Ok(refusals.is_empty())
 }
