@@ -29,10 +29,10 @@ use crate::placement::{
 };
 use crate::pod::{
     apparmor_unconfined, capabilities_kept, forbidden_capability, host_ipc, host_network,
-    host_path_volume, host_pid, host_port, host_process, privilege_escalation,
-    privileged_container, probe_host, runs_as_root, runtime_annotation, seccomp_unconfined,
-    unknown_pod_field, unmasked_proc, unsafe_sysctl, unsafe_volume_type, untrusted_registry,
-    writable_host_path,
+    host_path_volume, host_pid, host_port, host_process, no_resource_limit, node_exhaustion,
+    privilege_escalation, privileged_container, probe_host, runs_as_root, runtime_annotation,
+    seccomp_unconfined, unknown_pod_field, unmasked_proc, unsafe_sysctl, unsafe_volume_type,
+    untrusted_registry, writable_host_path,
 };
 use crate::service::{external_ip, load_balancer_annotation};
 
@@ -99,6 +99,8 @@ pub static REGISTRY: &[Control] = &[
     device_class_unlisted::CONTROL,
     drain_blocked::CONTROL,
     missing_runtime_class::CONTROL,
+    no_resource_limit::CONTROL,
+    node_exhaustion::CONTROL,
     priority_class_unlisted::CONTROL,
 ];
 

@@ -105,6 +105,7 @@ static CLAIM: Shape = Object(&[
     ("spec", &Object(&[("dataSourceRef", &MAP)])),
 ]);
 static VOLUMES: Shape = List(&Object(&[
+    ("emptyDir", &MAP),
     ("hostPath", &MAP),
     ("image", &MAP),
     ("persistentVolumeClaim", &MAP),
@@ -148,6 +149,10 @@ static POD: Shape = Object(&[
         "spec",
         &Object(&[
             ("os", &MAP),
+            (
+                "resources",
+                &Object(&[("requests", &MAP), ("limits", &MAP)]),
+            ),
             ("nodeSelector", &MAP),
             ("tolerations", &List(&MAP)),
             ("affinity", &AFFINITY),

@@ -71,6 +71,10 @@ pub struct TenantRules {
     /// ClusterRoles of `spec.roles`, which RoleBindings may name beside the built-in ones.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub cluster_roles: BTreeSet<String>,
+    /// Resources of which the LimitRange in the tenant's namespaces gives containers no limit, so
+    /// that each must have one of its own: of `cpu`, `memory` and `ephemeral-storage`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without_default_limit: BTreeSet<String>,
     /// Whether the tenant has a quota: then nothing that it counts is let in without being charged.
     #[serde(default, skip_serializing_if = "is_false")]
     pub limited: bool,

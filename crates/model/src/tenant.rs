@@ -15,8 +15,12 @@ use crate::names::{Prefix, RoleName, ServiceAccountRef, SyntheticUser, TenantNam
 use crate::network::Network;
 use crate::nodes::Nodes;
 use crate::profile::{Profile, StandardsVersion, Tier};
-use crate::quantity::Amounts;
+use crate::quantity::{Amounts, nanos};
 use crate::rules::{Capability, TenantRules};
+use crate::view::Fields;
+
+/// Of what every container must have a limit: what one lets run out, all others on the node lack.
+pub const MUST_BE_LIMITED: [&str; 3] = ["cpu", "ephemeral-storage", "memory"];
 
 /// One tenant.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,8 +105,23 @@ impl Tenant {
                 .map(|role| role.cluster_role.clone())
                 .collect(),
             ids: self.id_rules(),
+            without_default_limit: self.without_default_limit(),
             limited: !self.quota.is_empty(),
         }
+    }
+
+    /// A default of nothing counts as none: runtimes read a limit of zero as no limit.
+    fn without_default_limit(&self) -> BTreeSet<String> {
+        let gives = |resource: &str| {
+            self.limits.iter().any(|limit| {
+                let limit = Fields::of(Some(limit));
+                let default = limit.at("default").get(resource);
+                limit.str("type") == Some("Container")
+                    && default.and_then(nanos).is_some_and(|amount| amount > 0)
+            })
+        };
+        let lacking = MUST_BE_LIMITED.iter().filter(|resource| !gives(resource));
+        lacking.map(|resource| (*resource).to_owned()).collect()
     }
 
     /// A tenant that is to have a level of its own and has none yet gets no range either: without
@@ -337,6 +356,23 @@ mod tests {
             cordoned: false,
             granted: Granted::default(),
         }
+    }
+
+    #[test]
+    fn a_limit_range_gives_what_is_more_than_nothing() {
+        let mut acme = tenant(vec![]);
+        let lacks = |acme: &Tenant| {
+            acme.rules()
+                .without_default_limit
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lacks(&acme), MUST_BE_LIMITED);
+        acme.limits = vec![
+            serde_json::json!({"type": "Pod", "max": {"memory": "1Gi"}, "default": {"memory": "1Gi"}}),
+            serde_json::json!({"type": "Container", "default": {"cpu": "0", "ephemeral-storage": 1}}),
+        ];
+        assert_eq!(lacks(&acme), ["cpu", "memory"]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) mod host_path_volume;
 pub(crate) mod host_pid;
 pub(crate) mod host_port;
 pub(crate) mod host_process;
+pub(crate) mod no_resource_limit;
+pub(crate) mod node_exhaustion;
 pub(crate) mod privilege_escalation;
 pub(crate) mod privileged_container;
 pub(crate) mod probe_host;

@@ -253,6 +253,10 @@ const NOT_IN_CEL: &[(&str, &[&str])] = &[
     ),
     ("asks the ledger", &["hostname-taken"]),
     (
+        "depends on what the tenant's LimitRange gives, which a template does not show",
+        &["no-resource-limit", "node-exhaustion"],
+    ),
+    (
         "the API server hands policies only the fields that it knows",
         &["unknown-pod-field"],
     ),

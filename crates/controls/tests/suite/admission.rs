@@ -331,3 +331,44 @@ fn a_pod_that_stands_is_judged_by_the_users_that_it_has() {
         BTreeSet::from(["id-outside-tenant-range"])
     );
 }
+
+/// Who tightens a LimitRange still has pods of before; a resize may not take what they have away.
+#[test]
+fn a_pod_that_stands_keeps_its_limits_and_loses_none() {
+    let rules: TenantRules = {
+        let mut rules = json!(strict());
+        rules["withoutDefaultLimit"] = json!(["memory"]);
+        serde_json::from_value(rules).unwrap()
+    };
+    let with = |limits: Value| {
+        let pod = pod(json!({"containers": [{"name": "c", "resources": {"limits": limits}}]}));
+        Value::from(mend(&create(pod), &strict(), Facts::NONE).unwrap())
+    };
+    let labelled = |mut pod: Value| {
+        pod["metadata"]["labels"] = json!({"a": "b"});
+        pod
+    };
+    let (bare, full) = (with(json!({})), with(json!({"memory": "1Gi"})));
+    let found = |request| names(&admit(request, &rules).unwrap());
+    assert_eq!(
+        found(update(bare.clone(), labelled(bare.clone()), None)),
+        BTreeSet::new()
+    );
+    assert_eq!(
+        found(update(
+            full.clone(),
+            with(json!({"memory": "2Gi"})),
+            Some("resize")
+        )),
+        BTreeSet::new()
+    );
+    for worse in [
+        bare.clone(),
+        with(json!({"memory": "0"})),
+        with(json!({"memory": "lots"})),
+    ] {
+        let request = update(full.clone(), worse, Some("resize"));
+        assert_eq!(found(request), BTreeSet::from(["no-resource-limit"]));
+    }
+    assert_eq!(found(create(bare)), BTreeSet::from(["no-resource-limit"]));
+}
