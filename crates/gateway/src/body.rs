@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(crate) const MAX_BODY: usize = 3 * 1024 * 1024;
 
 const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// How much of a body that is too large is still taken and thrown away: many clients read no
@@ -79,17 +80,17 @@ pub(crate) fn parse(content_type: Option<&str>, bytes: &[u8], verb: Verb) -> Res
             .into_iter()
             .find(|kind| kind.media_type() == media)
             .ok_or_else(|| unsupported("patches", media))?;
-            if kind == PatchType::Apply && !looks_like_json(bytes) {
-                return Err(Denial::unsupported_media_type(
-                    "the body of an apply patch must be JSON, not other YAML",
-                ));
-            }
-            Ok(Body::Patch(kind, from_json(bytes)?))
+            let value = match kind {
+                PatchType::Apply if !looks_like_json(bytes) => from_yaml(bytes)?,
+                _ => from_json(bytes)?,
+            };
+            Ok(Body::Patch(kind, value))
         }
         (Verb::Patch, None) => Err(Denial::unsupported_media_type(
             "a patch needs a `Content-Type`",
         )),
         (_, None | Some(JSON)) => Ok(Body::Object(from_json(bytes)?)),
+        (_, Some(YAML)) => Ok(Body::Object(from_yaml(bytes)?)),
         (_, Some(PROTOBUF)) => bulkhead_protobuf::to_json(bytes)
             .map(Body::Object)
             .map_err(|error| Denial::bad_request(error.to_string())),
@@ -103,13 +104,34 @@ fn from_json(bytes: &[u8]) -> Result<Value, Denial> {
         .map_err(|error| Denial::bad_request(format!("the body is no JSON that is taken: {error}")))
 }
 
+/// One document of YAML that all readers read alike: upstream would take the first of two documents
+/// and drop the other, and the last of two equal keys.
+fn from_yaml(bytes: &[u8]) -> Result<Value, Denial> {
+    let refused =
+        |why: String| Denial::bad_request(format!("the body is no YAML that is taken: {why}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| refused(error.to_string()))?;
+    let parsed = bulkhead_manifests::parse(text);
+    if let Some(problem) = parsed.problems.first() {
+        let before = text.get(..problem.span.start).unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        return Err(refused(format!("line {line}: {}", problem.message)));
+    }
+    match parsed.documents.as_slice() {
+        [document] => Ok(document.to_value()),
+        documents => Err(refused(format!(
+            "it holds {} documents: expected one",
+            documents.len()
+        ))),
+    }
+}
+
 fn looks_like_json(bytes: &[u8]) -> bool {
     matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn unsupported(what: &str, media: &str) -> Denial {
     Denial::unsupported_media_type(format!(
-        "{what} of the media type `{media}` are not taken: send JSON"
+        "{what} of the media type `{media}` are not taken: send JSON or YAML"
     ))
 }
 
@@ -176,9 +198,39 @@ mod tests {
     }
 
     #[test]
+    fn yaml_is_read_where_there_is_one_reading() {
+        let text = b"metadata: &m {name: x}\ndata:\n  a: \"y\"\n  b: |\n    line\ncopy: *m\n";
+        let object = json!({"metadata": {"name": "x"}, "data": {"a": "y", "b": "line\n"}, "copy": {"name": "x"}});
+        assert_eq!(
+            read("application/yaml", text, Verb::Create),
+            Ok(Body::Object(object.clone()))
+        );
+        assert_eq!(
+            read(PatchType::Apply.media_type(), text, Verb::Patch),
+            Ok(Body::Patch(PatchType::Apply, object))
+        );
+        let bomb: String = (0..40).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
+            format!("{text}a{}: &a{} [*a{n}, *a{n}]\n", n + 1, n + 1)
+        });
+        assert_eq!(
+            read("application/yaml", bomb.as_bytes(), Verb::Create),
+            Err(400)
+        );
+        let denial = parse(Some(YAML), b"a: 1\nb:\n  c: 1\n  c: 2\n", Verb::Create).unwrap_err();
+        assert!(denial.message.contains("line 4: "), "{}", denial.message);
+    }
+
+    #[test]
     fn other_forms_and_broken_ones_are_refused() {
         for (content_type, bytes, verb, status) in [
-            ("application/yaml", &b"a: y"[..], Verb::Create, 415),
+            ("application/yaml", &b"a: y"[..], Verb::Create, 400),
+            ("application/yaml", b"a: 1\na: 2\n", Verb::Create, 400),
+            ("application/yaml", b"a: 1\n---\nb: 2\n", Verb::Create, 400),
+            ("application/yaml", b"a: [", Verb::Create, 400),
+            ("application/yaml", b"\xff", Verb::Create, 400),
+            ("application/yaml", b"# nothing\n", Verb::Create, 400),
+            ("application/yaml", b"a: 1", Verb::Patch, 415),
+            ("application/x-yaml", b"a: 1", Verb::Create, 415),
             ("application/cbor", b"\xd9\xd9\xf7\xa0", Verb::Create, 415),
             ("application/json; charset=utf-16", b"{}", Verb::Create, 415),
             ("application/json; x=y", b"{}", Verb::Create, 415),
@@ -189,9 +241,9 @@ mod tests {
             ("application/apply-patch+cbor", b"{}", Verb::Patch, 415),
             (
                 "application/apply-patch+yaml",
-                b"kind: Pod",
+                b"kind: Pod\nkind: Node\n",
                 Verb::Patch,
-                415,
+                400,
             ),
             (
                 "application/apply-patch+yaml",

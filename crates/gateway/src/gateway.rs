@@ -24,6 +24,7 @@ use crate::audit::{Audit, Books};
 use crate::authn::{self, Identity};
 use crate::limits::{Allowance, Allowances, Limiter, Sort, Whose};
 use crate::lists::{self, Seal, Sender, Stop};
+use crate::shared::Lens;
 use crate::token::Tokens;
 use crate::upgrade::{self, Upgrade};
 use crate::upstream::{self, Envelope};
@@ -217,7 +218,18 @@ impl Gateway {
             }
             return Ok(response);
         }
-        let response = self.forward(&scoped, &envelope).await?;
+        let response = match Lens::of(&scoped, &sender.accept) {
+            None => self.forward(&scoped, &envelope).await?,
+            Some((lens, accept)) => {
+                let envelope = Envelope {
+                    accept: &accept,
+                    ..envelope
+                };
+                let response = self.forward(&scoped, &envelope).await?;
+                lens.narrow(response, scoped.request().verb()).await?
+            }
+        };
+        let envelope = sender.envelope();
         self.opened(&scoped, &identity, &envelope, response.status())
             .await;
         audit.upstream(response.status());
@@ -522,7 +534,8 @@ impl Gateway {
             // The list of namespaces was opened for all tenants of the person.
             _ => {
                 let now = self.caller(identity);
-                now.memberships.len() == caller.memberships.len()
+                scoped.sees_the_same(&now)
+                    && now.memberships.len() == caller.memberships.len()
                     && caller
                         .memberships
                         .iter()

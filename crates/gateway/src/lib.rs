@@ -20,6 +20,7 @@ mod metrics;
 mod oidc;
 mod reviews;
 mod run;
+mod shared;
 mod splice;
 mod stream;
 mod token;

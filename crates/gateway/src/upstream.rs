@@ -67,6 +67,7 @@ mod tests {
                 user: SyntheticUser::parse("bulkhead:tenant:acme:admin").unwrap(),
                 prefix: Prefix::parse("acme-").unwrap(),
                 cordoned: false,
+                usable: bulkhead_scope::Usable::default(),
                 namespaces: [NamespaceName::parse("acme-app").unwrap()].into(),
             }],
         };

@@ -140,9 +140,21 @@ const LEASE: &[&str] = &["get", "list", "watch", "create", "update"];
 
 fn gateway_reader() -> Value {
     let reviews = rule("authentication.k8s.io", &["tokenreviews"], &["create"]);
+    // Of these, tenants see what they may use; the gateway picks it out.
+    let shared = [
+        ("", "nodes"),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("gateway.networking.k8s.io", "gatewayclasses"),
+        ("networking.k8s.io", "ingressclasses"),
+        ("node.k8s.io", "runtimeclasses"),
+        ("resource.k8s.io", "deviceclasses"),
+        ("scheduling.k8s.io", "priorityclasses"),
+        ("storage.k8s.io", "storageclasses"),
+    ]
+    .map(|(group, kind)| rule(group, &[kind], WATCH));
     role(
         "bulkhead-gateway-reader",
-        [caches(), vec![reviews]].concat(),
+        [caches(), vec![reviews], shared.into()].concat(),
     )
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use bulkhead_model::tenant::Person;
 use bulkhead_model::{NamespaceName, Prefix, Role, SyntheticUser, Tenant, TenantName, Uid};
 
+use crate::sight::Usable;
+
 /// Somebody outside with all that they may act for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -29,6 +31,8 @@ pub struct Membership {
     pub cordoned: bool,
     /// The namespaces that are its own.
     pub namespaces: BTreeSet<NamespaceName>,
+    /// What it may use of the cluster's.
+    pub usable: Usable,
 }
 
 /// A Namespace with what its labels claim.
@@ -59,6 +63,7 @@ impl Membership {
             user: tenant.user(&role),
             prefix: tenant.prefix.clone(),
             cordoned: tenant.cordoned,
+            usable: Usable::of(tenant),
             namespaces: claims
                 .into_iter()
                 .filter(|claim| *claim.tenant == tenant.name && *claim.uid == tenant.uid)

@@ -16,6 +16,7 @@ mod review;
 mod scoped;
 mod selector;
 mod served;
+mod sight;
 mod spread;
 pub mod table;
 
@@ -27,6 +28,7 @@ pub use query::{Query, QueryValue};
 pub use request::{ApiRequest, Verb, parse};
 pub use scoped::{Credential, Outcome, ScopedRequest, scope};
 pub use selector::{FieldSelector, LabelSelector, Operator, Requirement, SelectorError};
+pub use sight::{Include, Sight, Usable};
 pub use spread::{At, Part, Spread};
 
 /// No watch lives longer than this many seconds: the API server never looks again at the rights

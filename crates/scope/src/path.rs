@@ -207,6 +207,11 @@ fn resource(group: String, version: String, segments: &[&str]) -> Result<Resourc
         }
         _ => return Err(Denial::no_such_resource()),
     };
+    // In a namespace, these are parts of the Namespace itself, whatever the group: a list over all
+    // namespaces of a kind that is called so would be made of requests for those.
+    if ["status", "finalize"].contains(kind) {
+        return Err(Denial::no_such_resource());
+    }
     Ok(Resource {
         group,
         version,

@@ -12,6 +12,7 @@ use crate::query::QueryValue;
 use crate::request::{ApiRequest, Verb};
 use crate::review::{Review, SelfReview, review};
 use crate::served;
+use crate::sight::{Include, Sight};
 use crate::spread::{Spread, own_namespaces};
 
 /// A request that may go upstream. Only [`scope`] makes one.
@@ -22,6 +23,7 @@ pub struct ScopedRequest {
     credential: Credential,
     tenant: TenantName,
     namespace: Option<NamespaceName>,
+    sight: Option<Sight>,
 }
 
 /// As whom a request goes upstream.
@@ -34,8 +36,9 @@ pub enum Credential {
         /// Who is behind it.
         person: String,
     },
-    /// By the reader, which sees every Namespace: only for their list, under a label selector
-    /// that the caller cannot widen.
+    /// By the reader, which sees every Namespace and the kinds of the cluster that tenants see a
+    /// part of: only for the list of Namespaces, under a label selector that the caller cannot
+    /// widen, and for what a [`Sight`] narrows.
     Reader,
 }
 
@@ -71,6 +74,7 @@ impl ScopedRequest {
             credential,
             tenant,
             namespace,
+            sight: None,
         }
     }
 
@@ -108,6 +112,23 @@ impl ScopedRequest {
     #[must_use]
     pub fn tenant(&self) -> &TenantName {
         &self.tenant
+    }
+
+    /// What of the answer the caller sees; none if it sees all of it.
+    #[must_use]
+    pub fn sight(&self) -> Option<&Sight> {
+        self.sight.as_ref()
+    }
+
+    /// Whether a caller sees as much of the cluster's kinds as when the request was made.
+    #[must_use]
+    pub fn sees_the_same(&self, caller: &Caller) -> bool {
+        match (&self.sight, self.request.path()) {
+            (Some(sight), Path::Resource(resource)) => {
+                Sight::of(resource, caller, sight.include()).as_ref() == Some(sight)
+            }
+            _ => true,
+        }
     }
 
     /// The namespace whose loss ends what streams.
@@ -297,6 +318,7 @@ fn namespace_list(mut request: ApiRequest, caller: &Caller, first: &Membership) 
         credential: Credential::Reader,
         tenant: first.tenant.clone(),
         namespace: None,
+        sight: None,
     }))
 }
 
@@ -391,6 +413,10 @@ fn outside(
             Review::Answer(answer) => Ok(Outcome::Answer(answer)),
         };
     }
+    let include = Include::of(request.query().get("includeObject"));
+    if let Some(sight) = Sight::of(resource, caller, include) {
+        return shared(request, resource, sight, first, &body);
+    }
     Err(match (request.verb(), &resource.name) {
         (Verb::List | Verb::Watch, None) if !served::is_cluster_scoped(resource) => {
             return everywhere(request, resource, caller, first, &body);
@@ -399,6 +425,60 @@ fn outside(
         (_, Some(name)) => Denial::not_found(&resource.group, &resource.resource, name),
     }
     .by(FOREIGN_NAMESPACE))
+}
+
+/// What tenants see a part of.
+fn shared(
+    mut request: ApiRequest,
+    resource: &Resource,
+    sight: Sight,
+    first: &Membership,
+    body: &Body,
+) -> Result<Outcome, Denial> {
+    let Resource {
+        group,
+        resource,
+        name,
+        ..
+    } = resource;
+    if request.writes() {
+        return Err(Denial::forbidden(format!(
+            "{resource} are the platform's: tenants read those that they may use, and change none"
+        ))
+        .about(group, resource, name.as_deref())
+        .by(FOREIGN_NAMESPACE));
+    }
+    body_fits(request.verb(), body)?;
+    if let Some(name) = name.as_deref().filter(|name| !sight.may_name(name)) {
+        return Err(Denial::not_found(group, resource, name).by(FOREIGN_NAMESPACE));
+    }
+    let query = request.query_mut();
+    // Pages are cut before what is the caller's is picked out, and their tokens name what is not.
+    if query.take("continue").is_some() {
+        return Err(Denial::expired("the list has no further pages: list again"));
+    }
+    query.take("limit");
+    // Who sees an object is seen by all of it.
+    query.set("includeObject", QueryValue::Text("Object".into()));
+    if let Some(own) = sight.selector().filter(|_| name.is_none()) {
+        let theirs = match query.take("labelSelector") {
+            Some(QueryValue::Labels(selector)) => Some(selector),
+            _ => None,
+        };
+        query.set(
+            "labelSelector",
+            QueryValue::Labels(own.and(theirs.as_ref())),
+        );
+    }
+    cap_watch(&mut request);
+    Ok(Outcome::Forward(Box::new(ScopedRequest {
+        request,
+        body: Body::Empty,
+        credential: Credential::Reader,
+        tenant: first.tenant.clone(),
+        namespace: None,
+        sight: Some(sight),
+    })))
 }
 
 /// An access review for each of the caller's namespaces.
@@ -482,5 +562,6 @@ fn sealed(
         credential,
         tenant,
         namespace,
+        sight: None,
     })))
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use crate::request::Verb;
 use crate::served;
+use crate::sight;
 
 /// What a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,7 @@ pub struct Row {
     is: fn(&Subject<'_>) -> bool,
 }
 
+const READS: [Verb; 3] = [Verb::Get, Verb::List, Verb::Watch];
 const LISTS: [Verb; 2] = [Verb::List, Verb::Watch];
 
 fn namespaces(s: &Subject<'_>) -> bool {
@@ -77,6 +79,16 @@ fn namespaces(s: &Subject<'_>) -> bool {
 
 fn cluster_scoped(s: &Subject<'_>) -> bool {
     served::is_cluster_kind(s.group, s.resource)
+}
+
+fn shared(s: &Subject<'_>) -> bool {
+    s.subresource.is_none() && is_shared(s.group, s.resource)
+}
+
+/// Whether tenants see a part of a kind of the cluster's.
+#[must_use]
+pub fn is_shared(group: &str, resource: &str) -> bool {
+    sight::is_shared(group, resource)
 }
 
 fn review(s: &Subject<'_>, kind: &str) -> bool {
@@ -193,7 +205,21 @@ pub const ROWS: &[Row] = &[
         is: |s| !cluster_scoped(s) && s.subresource.is_none() && LISTS.contains(&s.verb),
     },
     Row {
-        paths: "everything else outside namespaces: nodes, volumes, classes, roles of the cluster, CustomResourceDefinitions, Tenants, …",
+        paths: "`/…/KIND` and `/…/KIND/NAME` of the kinds of the cluster that are listed below",
+        verbs: "get, list, watch",
+        answer: Answer::Narrowed,
+        how: "what the caller's tenants may use of it, read by the gateway itself, as one page; what they may not use does not exist",
+        is: |s| shared(s) && READS.contains(&s.verb),
+    },
+    Row {
+        paths: "`/…/KIND` and `/…/KIND/NAME` of the kinds of the cluster that are listed below",
+        verbs: "others",
+        answer: Answer::Refused(403),
+        how: "they are the platform's",
+        is: shared,
+    },
+    Row {
+        paths: "everything else outside namespaces: volumes, other classes, roles of the cluster, Tenants, …",
         verbs: "all",
         answer: Answer::Refused(404),
         how: "does not exist for a tenant",
@@ -222,6 +248,11 @@ pub fn markdown() -> String {
     for (name, verbs) in served::subresources() {
         let verbs: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
         let _ = writeln!(out, "- `{name}`: {}", verbs.join(", "));
+    }
+    out.push_str("\nKinds of the cluster of which tenants see a part:\n\n");
+    for (group, name, shown) in sight::kinds() {
+        let dot = if group.is_empty() { "" } else { "." };
+        let _ = writeln!(out, "- `{name}{dot}{group}`: {shown}");
     }
     let _ = writeln!(
         out,

@@ -66,7 +66,15 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "gateway",
         Kind::App,
-        &["cluster", "controls", "model", "protobuf", "scope", "serve"],
+        &[
+            "cluster",
+            "controls",
+            "manifests",
+            "model",
+            "protobuf",
+            "scope",
+            "serve",
+        ],
     ),
     (
         "cli",

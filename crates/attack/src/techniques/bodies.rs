@@ -77,7 +77,15 @@ pub(super) fn techniques() -> Vec<Technique> {
         post("body-yaml", "Sends YAML, which two readers read in two ways.", CONFIGS, "application/yaml", |_, name| {
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: y}}\n").into_bytes()
         })
-        .stopped_by(refused(415, "application/yaml")),
+        .stopped_by(refused(400, "no YAML that is taken")),
+        post("body-yaml-duplicate", "Writes a key twice in YAML, of which the API server takes the last.", CONFIGS, "application/yaml", |_, name| {
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: other}}\nmetadata: {{name: {name}}}\n").into_bytes()
+        })
+        .stopped_by(refused(400, "no YAML that is taken")),
+        post("body-yaml-second-document", "Sends a second document of YAML behind a harmless one.", CONFIGS, "application/yaml", |_, name| {
+            format!("{}\n---\n{}\n", config(name), config("attack-second")).into_bytes()
+        })
+        .stopped_by(refused(400, "2 documents")),
         post("body-cbor", "Sends CBOR, which nothing here has judged.", CONFIGS, "application/cbor", |_, _| vec![0xd9, 0xd9, 0xf7, 0xa0])
             .stopped_by(refused(415, "application/cbor")),
         Technique::new("body-compressed", Family::Bodies, Theorem::T1, "Says that the body is compressed, so that who judges it would have to undo that.", |field| {

@@ -29,6 +29,7 @@ mod real;
 mod rego;
 mod restart;
 mod scope;
+mod shared;
 mod strays;
 mod streams;
 mod tenant_specs;
@@ -64,6 +65,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         quota::TRIALS,
         quota_growth::TRIALS,
         scope::TRIALS,
+        shared::TRIALS,
         strays::TRIALS,
         streams::TRIALS,
         watches::TRIALS,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use bulkhead_attack::wire::{Request, Response};
 use bulkhead_scope::Verb;
-use bulkhead_scope::table::{Answer, Place, Subject, row};
+use bulkhead_scope::table::{Answer, Place, Subject, is_shared, row};
 use serde_json::Value;
 
 use super::discovery::Served;
@@ -22,6 +22,8 @@ pub(super) const TRIALS: &[(&str, Check)] = &[(
 /// One request that was sent, with what the table says of it.
 struct Sent {
     what: String,
+    /// The kind, if it is one of the cluster's of which tenants see a part.
+    shared: Option<String>,
     answer: Answer,
     verb: Verb,
     response: Response,
@@ -51,6 +53,7 @@ fn everything(bed: &Bed) -> anyhow::Result<()> {
                 let row = row(&subject).context("the table has a row for everything")?;
                 sent.push(Sent {
                     what: format!("{verb} {} {place:?}", served.label()),
+                    shared: is_shared(&served.group, resource).then(|| resource.to_owned()),
                     answer: row.answer,
                     verb,
                     response: bed.tenant(&request)?,
@@ -116,14 +119,16 @@ fn judge(bed: &Bed, sent: &Sent, asked: &[Value]) -> anyhow::Result<()> {
                     || message.contains("of your namespaces"));
             ensure!(judged || !asked.is_empty(), "the API server was not asked");
         }
+        // Nothing has that name, and a class must be on the tenant's list to be looked for.
+        Answer::Narrowed if sent.verb == Verb::Get => ensure!(status == 404, "something is there"),
         Answer::Narrowed => {
             ensure!(!asked.is_empty(), "the API server was not asked");
             let alone = |entry: &Value| text(entry, "/objectRef/namespace").is_empty();
             ensure!(
-                asked
-                    .iter()
-                    .filter(|entry| alone(entry))
-                    .all(|entry| text(entry, "/objectRef/resource") == "namespaces"),
+                asked.iter().filter(|entry| alone(entry)).all(|entry| {
+                    let resource = text(entry, "/objectRef/resource");
+                    resource == "namespaces" || Some(resource) == sent.shared.as_deref()
+                }),
                 "asked for all namespaces"
             );
             ensure!(

@@ -380,7 +380,7 @@ async fn bodies_are_read_and_judged_first() {
             app,
             &[("content-type", "application/yaml")],
             b"a: y".to_vec(),
-            (415, "send JSON"),
+            (400, "line 1: "),
         ),
         (
             app,

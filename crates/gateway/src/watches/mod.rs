@@ -21,7 +21,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use self::event::Event;
 use self::initial::Page;
-use self::lines::{Heard, lines};
+pub(crate) use self::lines::{Heard, lines};
 use self::order::{HOLD, Order};
 use crate::lists::writer::{self, Writer};
 use crate::lists::{Sender, Stop};

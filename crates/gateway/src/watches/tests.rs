@@ -12,6 +12,7 @@ fn asked(query: &str) -> Result<Asked, u16> {
             user: SyntheticUser::parse("bulkhead:tenant:acme:admin").unwrap(),
             prefix: Prefix::parse("acme-").unwrap(),
             cordoned: false,
+            usable: bulkhead_scope::Usable::default(),
             namespaces: [NamespaceName::parse("acme-app").unwrap()].into(),
         }],
     };

@@ -9,6 +9,7 @@ fn member(tenant: &str, namespaces: &[&str]) -> Membership {
         user: SyntheticUser::parse(&format!("bulkhead:tenant:{tenant}:viewer")).unwrap(),
         prefix: Prefix::parse(format!("{tenant}-")).unwrap(),
         cordoned: false,
+        usable: crate::Usable::default(),
         namespaces: namespaces
             .iter()
             .map(|n| NamespaceName::parse(*n).unwrap())

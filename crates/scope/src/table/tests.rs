@@ -15,6 +15,7 @@ fn caller() -> Caller {
             user: SyntheticUser::parse("bulkhead:tenant:acme:admin").unwrap(),
             prefix: Prefix::parse("acme-").unwrap(),
             cordoned: false,
+            usable: crate::Usable::everything(),
             namespaces: [NamespaceName::parse("acme-app").unwrap()].into(),
         }],
     }
