@@ -1,6 +1,6 @@
 //! Text → findings, and the mended text. The first byte says whether it is a Dockerfile.
 //!
-//! `cargo +nightly fuzz run check -- -timeout=1`; what it finds goes into `corpus/check`. CI runs
+//! `cargo xtask fuzz check`; what it finds goes into `corpus/check`. CI runs
 //! the same checks over all that is there and mutations of some: `cargo test -p bulkhead-check fuzz`.
 #![no_main]
 

@@ -48,7 +48,7 @@ enum Command {
     /// Hold an evaluator against the original that it follows, over many generated cases
     #[command(subcommand)]
     Differential(Differential),
-    /// Feed the fuzz targets, one after the other (needs cargo-fuzz, a nightly and a C++ compiler)
+    /// Feed the fuzz targets (needs a C++ compiler)
     Fuzz(fuzz::Arguments),
     /// Measure, in ratios against a peer in the same run
     #[command(subcommand)]

@@ -52,6 +52,7 @@ pub fn test(e2e: bool) -> Result<()> {
         &[("RUSTDOCFLAGS", "-D warnings")],
         &["doc", "--workspace", "--no-deps", "--locked"],
     )?;
+    step("fuzz", &[], &["xtask", "fuzz", "--gate"])?;
     if e2e {
         let args = ["test", "--locked", "-p", "bulkhead-e2e"];
         step("end-to-end, newest", &[], &args)?;
