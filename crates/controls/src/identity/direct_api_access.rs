@@ -25,7 +25,7 @@ pub(crate) const CONTROL: Control = Control {
 fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
     for (index, subject) in subjects(object) {
         let path = FieldPath::of("subjects").index(index).then("name");
-        match Whom::of(subject, context.rules) {
+        match Whom::of(subject, context.namespace, context.rules) {
             Whom::Outsider(name) => {
                 let kind = subject.str("kind").unwrap_or_default().to_lowercase();
                 findings.add(

@@ -32,14 +32,16 @@ enum Whom<'a> {
 }
 
 impl<'a> Whom<'a> {
-    fn of(subject: Fields<'a>, rules: &TenantRules) -> Self {
+    /// A ServiceAccount without a namespace is one of the binding's.
+    fn of(subject: Fields<'a>, binding: &'a str, rules: &TenantRules) -> Self {
         let Some(name) = subject.str("name").filter(|name| !name.is_empty()) else {
             return Self::Nobody("name", "must be a name");
         };
         match subject.str("kind") {
-            Some("ServiceAccount") => match subject.str("namespace") {
-                Some(namespace) if !namespace.is_empty() => Self::Account(namespace),
-                _ => Self::Nobody("namespace", "must name the ServiceAccount's namespace"),
+            Some("ServiceAccount") => match subject.get("namespace").map(Json::as_str) {
+                None | Some(Some("")) => Self::Account(binding),
+                Some(Some(namespace)) => Self::Account(namespace),
+                Some(None) => Self::Nobody("namespace", "must be the name of a namespace"),
             },
             Some("User") if own_user(name, rules) => Self::OwnUser,
             Some("User" | "Group")
@@ -110,12 +112,12 @@ mod tests {
             ("User", "alice", "", "outsider"),
             ("Group", "acme-admins", "", "outsider"),
             ("ServiceAccount", "app", "acme-dev", "acme-dev"),
-            ("ServiceAccount", "app", "", "nobody"),
+            ("ServiceAccount", "app", "", "acme-own"),
             ("serviceaccount", "app", "acme-dev", "nobody"),
             ("User", "", "", "nobody"),
         ] {
             let subject = Json::from(json!({"kind": kind, "name": name, "namespace": namespace}));
-            let found = match Whom::of(Fields::of(Some(&subject)), &rules) {
+            let found = match Whom::of(Fields::of(Some(&subject)), "acme-own", &rules) {
                 Whom::OwnUser => "own",
                 Whom::Account(namespace) => namespace,
                 Whom::Outsider(_) => "outsider",

@@ -66,7 +66,7 @@ fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
     }
     for (index, subject) in subjects(object) {
         let path = FieldPath::of("subjects").index(index);
-        match Whom::of(subject, context.rules) {
+        match Whom::of(subject, context.namespace, context.rules) {
             Whom::OwnUser | Whom::Outsider(_) => {}
             Whom::Account(namespace) => {
                 if let Some(why) = stranger(namespace, context) {
@@ -163,7 +163,7 @@ fn stranger(namespace: &str, context: &Context<'_>) -> Option<String> {
 /// The namespaces of ServiceAccounts, but for the binding's own.
 pub(crate) fn wants(object: &Object<'_>, context: &Context<'_>, wanted: &mut Wanted<'_>) {
     for (_, subject) in subjects(object) {
-        if let Whom::Account(namespace) = Whom::of(subject, context.rules)
+        if let Whom::Account(namespace) = Whom::of(subject, context.namespace, context.rules)
             && namespace != context.namespace
         {
             wanted.add(ObjectKey::namespace(namespace));
