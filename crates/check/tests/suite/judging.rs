@@ -33,6 +33,19 @@ fn what_is_unset_is_a_finding_unless_admission_counts() {
     assert_eq!(said(&report), []);
 }
 
+/// Ids come from the ledger, so that no file and no Tenant in a file can say which group it will be.
+#[test]
+fn what_only_admission_knows_is_left_to_it() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  volumes: [{name: s, secret: {secretName: s}}]\n  containers: []\n";
+    let mut settings = crate::all();
+    for as_admitted in [false, true] {
+        settings.as_admitted = as_admitted;
+        let report = bulkhead_check::check(&source("a.yaml", text), &settings, &Index::default());
+        let found = report.issues.iter().any(|i| i.rule == "missing-fs-group");
+        assert_eq!(found, !as_admitted);
+    }
+}
+
 #[test]
 fn old_versions_and_lists_are_judged_as_what_they_mean() {
     for text in [

@@ -8,6 +8,7 @@ mod fixing;
 mod fuzz;
 mod judging;
 mod outputs;
+mod schemas;
 
 use bulkhead_check::{Index, Settings, Source};
 use bulkhead_manifests::parse;

@@ -62,7 +62,7 @@ fn written(files: &[(FileReport, &str)], format: Format, look: Look) -> String {
     [writer.begin(), files, writer.end(&summary)].concat()
 }
 
-fn plain(format: Format) -> String {
+pub fn plain(format: Format) -> String {
     written(
         &files(),
         format,
