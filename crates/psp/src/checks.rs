@@ -12,7 +12,7 @@ use crate::rules::{Groups, Profiles, Rules, Users};
 use crate::volumes::{CSI, FLEX, HOST_PATH, PROJECTED, Volume};
 
 /// The sysctls that every pod may set.
-const SAFE_SYSCTLS: [&str; 5] = [
+pub(crate) const SAFE_SYSCTLS: [&str; 5] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.tcp_syncookies",

@@ -7,6 +7,7 @@
 //! `tests/suite/differential.rs` holds both to the same verdicts, words and mutated pods.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod audit;
 mod change;
 mod checks;
 mod complaints;
@@ -20,9 +21,11 @@ mod quote;
 mod read;
 mod rules;
 mod skew;
+mod translate;
 mod update;
 mod volumes;
 
+pub use audit::{At, AuditFinding, AuditRule, Inventory, audit};
 pub use change::{Change, apply};
 pub use complaints::complaints;
 pub use field::FieldError;
@@ -34,6 +37,9 @@ pub use policy::{
     SeLinuxRule, Spec, Strategy, UserRule,
 };
 pub use read::{Misread, parse};
+pub use translate::{
+    Beyond, LeftOut, Level, NAMESPACE_LABEL, Translation, Untranslated, translate,
+};
 pub use update::only_owners_and_finalizers;
 
 /// The API groups and versions that the original served.

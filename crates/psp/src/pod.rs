@@ -101,6 +101,12 @@ impl<'a> Pod<'a> {
         let metadata = root.map("metadata")?;
         let annotations = metadata.map("annotations")?;
         let spec = root.map("spec")?;
+        if !spec.is_set() {
+            return Err(Malformed {
+                path: "spec".to_owned(),
+                expected: "an object",
+            });
+        }
         let context = spec.map("securityContext")?;
         let host_network = spec.flag("hostNetwork")?.unwrap_or_default();
         let account = match spec.text("serviceAccountName")? {

@@ -49,6 +49,12 @@ pub(crate) fn kinds() -> Vec<&'static str> {
     kinds
 }
 
+/// The fields that hold volumes of a kind, by what policies call it.
+pub(crate) fn fields_of(kind: &str) -> impl Iterator<Item = &'static str> {
+    let named = SOURCES.iter().filter(move |(_, name)| *name == kind);
+    named.map(|(field, _)| *field)
+}
+
 /// A volume.
 #[derive(Debug, Clone)]
 pub(crate) struct Volume<'a> {

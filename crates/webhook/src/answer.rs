@@ -1,5 +1,7 @@
 //! The answer to an AdmissionReview.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bulkhead_controls::Addition;
@@ -94,7 +96,7 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    audit_annotations: Option<Audit>,
+    audit_annotations: Option<Audit<'a>>,
 }
 
 #[derive(Serialize)]
@@ -106,15 +108,31 @@ struct Status<'a> {
     details: Option<&'a Value>,
 }
 
-#[derive(Serialize)]
-struct Audit {
-    /// The API server puts the webhook's name before it.
-    controls: String,
+/// For the API server's audit log. It puts the webhook's name before each key.
+#[derive(Default, Serialize)]
+struct Audit<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    controls: Option<String>,
+    #[serde(flatten)]
+    policy: Option<BTreeMap<&'static str, &'a str>>,
+}
+
+/// By which PodSecurityPolicy a pod is let in, for the API server's audit log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Admission {
+    /// The annotation's key, without what stands before it.
+    pub(crate) key: &'static str,
+    /// The policy's name.
+    pub(crate) policy: String,
 }
 
 impl Answer {
     /// The AdmissionReview that says this.
-    pub(crate) fn review(&self, uid: &str) -> serde_json::Result<Vec<u8>> {
+    pub(crate) fn review(
+        &self,
+        uid: &str,
+        admission: Option<&Admission>,
+    ) -> serde_json::Result<Vec<u8>> {
         let mut response = Response {
             uid,
             allowed: !matches!(self, Self::Denied(_)),
@@ -139,9 +157,16 @@ impl Answer {
                     details: denial.details.as_ref(),
                 });
                 response.audit_annotations = (!denial.controls.is_empty()).then(|| Audit {
-                    controls: denial.controls.join(","),
+                    controls: Some(denial.controls.join(",")),
+                    policy: None,
                 });
             }
+        }
+        if let (true, Some(Admission { key, policy })) = (response.allowed, admission) {
+            response.audit_annotations = Some(Audit {
+                controls: None,
+                policy: Some(BTreeMap::from([(*key, policy.as_str())])),
+            });
         }
         let review = Review {
             api_version: "admission.k8s.io/v1",

@@ -10,14 +10,14 @@ use bulkhead_cluster::{Cluster, PodPolicyCache};
 use bulkhead_controls::Addition;
 use bulkhead_model::{AdmissionRequest, Json, Operation, UserInfo, labels};
 use bulkhead_psp::{
-    AUDIT_ADMIT, Admitted, Change, Denied, FieldError, Pod, PodSecurityPolicy, Policies, RESOURCE,
-    USE, Verdict, complaints, only_owners_and_finalizers, parse,
+    AUDIT_ADMIT, AUDIT_VALIDATE, Admitted, Change, Denied, FieldError, Pod, PodSecurityPolicy,
+    Policies, RESOURCE, USE, Verdict, complaints, only_owners_and_finalizers, parse,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::{Answer, Denial};
+use crate::answer::{Admission, Answer, Denial};
 
 /// For all questions about one pod. It stays under the three seconds that the API server waits.
 const DEADLINE: Duration = Duration::from_millis(1200);
@@ -82,28 +82,31 @@ impl PodPolicies {
     pub(crate) async fn mend(
         &self,
         request: &AdmissionRequest<'_>,
-    ) -> Result<Vec<Addition>, Denial> {
+    ) -> Result<Option<(Vec<Addition>, Admission)>, Denial> {
         if request.operation != Operation::Create || subresource(request) != Some("") {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let Some(admitted) = self.ask(request, true).await? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
-        tracing::debug!(annotation = AUDIT_ADMIT, policy = ?admitted.policy, "a policy admits a pod");
         let changes = admitted.changes.into_iter().chain(admitted.fields);
-        Ok(changes.map(addition).collect())
+        let changes = changes.map(addition).collect();
+        Ok(Some((changes, admission(AUDIT_ADMIT, admitted.policy))))
     }
 
-    /// Whether some policy fits a pod as it will be stored.
+    /// Which policy fits a pod as it will be stored; none if none is asked.
     ///
     /// # Errors
     /// Why no policy does.
-    pub(crate) async fn judge(&self, request: &AdmissionRequest<'_>) -> Result<(), Denial> {
+    pub(crate) async fn judge(
+        &self,
+        request: &AdmissionRequest<'_>,
+    ) -> Result<Option<Admission>, Denial> {
         // The original looked away from all subresources, and so from ephemeral containers.
         let whole = match subresource(request) {
             Some("") => true,
             Some("ephemeralcontainers") => false,
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         let unchanged = |old: &Json<'_>| {
             request
@@ -113,9 +116,10 @@ impl PodPolicies {
         };
         let update = request.operation == Operation::Update && whole;
         if update && request.old_object.as_ref().is_some_and(unchanged) {
-            return Ok(());
+            return Ok(None);
         }
-        self.ask(request, false).await.map(drop)
+        let admitted = self.ask(request, false).await?;
+        Ok(admitted.map(|admitted| admission(AUDIT_VALIDATE, admitted.policy)))
     }
 
     async fn ask(
@@ -237,6 +241,14 @@ fn whose(user: &UserInfo, account: &str, namespace: &str) -> Vec<UserInfo> {
         });
     }
     who
+}
+
+/// The API server puts our webhook's name where the original's stood.
+fn admission(annotation: &'static str, policy: String) -> Admission {
+    let key = annotation
+        .rsplit_once('/')
+        .map_or(annotation, |(_, key)| key);
+    Admission { key, policy }
 }
 
 fn words(denied: &Denied) -> String {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Denial};
+use crate::answer::{Admission, Answer, Denial};
 use crate::facts::look_up;
 use crate::hostnames;
 use crate::metrics::Metrics;
@@ -153,6 +153,7 @@ impl Webhook {
                 return text(StatusCode::BAD_REQUEST, format!("{error}\n"));
             }
         };
+        let mut admission = None;
         let answer = match route {
             Route::Rego => {
                 self.rego
@@ -161,7 +162,7 @@ impl Webhook {
             }
             Route::RegoPolicy => self.rego.check(review.object.take().map(Value::from)).await,
             Route::Mutate | Route::Validate | Route::Tenants | Route::Policies => {
-                self.answer(route, &mut review).await
+                self.answer(route, &mut review, &mut admission).await
             }
         };
         self.metrics.note(route.path(), &answer);
@@ -177,7 +178,7 @@ impl Webhook {
                 "denied",
             );
         }
-        match answer.review(&review.uid) {
+        match answer.review(&review.uid, admission.as_ref()) {
             Ok(body) => {
                 let mut response = Response::new(full(body));
                 let json = HeaderValue::from_static("application/json");
@@ -191,7 +192,12 @@ impl Webhook {
         }
     }
 
-    async fn answer(&self, route: Route, request: &mut AdmissionRequest<'_>) -> Answer {
+    async fn answer(
+        &self,
+        route: Route,
+        request: &mut AdmissionRequest<'_>,
+        admission: &mut Option<Admission>,
+    ) -> Answer {
         if matches!(route, Route::Tenants) {
             return tenants::check(request, &self.tenants);
         }
@@ -215,7 +221,7 @@ impl Webhook {
         match route {
             Route::Mutate => {
                 let answer = mend(request, &rules);
-                self.with_policies(request, answer).await
+                self.with_policies(request, answer, admission).await
             }
             Route::Validate
             | Route::Tenants
@@ -228,10 +234,11 @@ impl Webhook {
                 if !matches!(answer, Answer::Allowed) {
                     return answer;
                 }
-                if let Some(policies) = &self.policies
-                    && let Err(denial) = policies.judge(request).await
-                {
-                    return Answer::Denied(denial);
+                if let Some(policies) = &self.policies {
+                    match policies.judge(request).await {
+                        Ok(by) => *admission = by,
+                        Err(denial) => return Answer::Denied(denial),
+                    }
                 }
                 // Last, so that as little as can be is claimed for what is refused.
                 match hostnames::claim(cluster, request, &rules).await {
@@ -245,13 +252,22 @@ impl Webhook {
 
 impl Webhook {
     /// What a PodSecurityPolicy sets comes after what the controls set: it sees the mended pod.
-    async fn with_policies(&self, request: &AdmissionRequest<'_>, answer: Answer) -> Answer {
+    async fn with_policies(
+        &self,
+        request: &AdmissionRequest<'_>,
+        answer: Answer,
+        admission: &mut Option<Admission>,
+    ) -> Answer {
         let (Some(policies), Answer::Allowed | Answer::Patched(_)) = (&self.policies, &answer)
         else {
             return answer;
         };
         let set = match policies.mend(request).await {
-            Ok(set) => set,
+            Ok(Some((set, by))) => {
+                *admission = Some(by);
+                set
+            }
+            Ok(None) => return answer,
             Err(denial) => return Answer::Denied(denial),
         };
         match answer {

@@ -2,6 +2,7 @@
 
 mod bench_admission;
 mod bench_check;
+mod bench_psp;
 mod coverage;
 mod differential;
 mod fuzz;
@@ -69,6 +70,8 @@ enum Bench {
     Admission(bench_admission::Arguments),
     /// What `bulkhead check` costs over many files, and over one
     Check(bench_check::Arguments),
+    /// What evaluating PodSecurityPolicies costs, beside the original plugin
+    Psp(bench_psp::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
         Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
+        Command::Bench(Bench::Psp(arguments)) => bench_psp::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -101,7 +101,9 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "e2e",
         Kind::Dev,
-        &["attack", "controls", "model", "sandbox", "scope", "serve"],
+        &[
+            "attack", "controls", "model", "psp", "sandbox", "scope", "serve",
+        ],
     ),
     (
         "xtask",

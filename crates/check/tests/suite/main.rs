@@ -8,6 +8,9 @@ mod fixing;
 mod fuzz;
 mod judging;
 mod outputs;
+mod pod_policies;
+#[path = "../../../e2e/src/trials/pod_policy_objects.rs"]
+mod pod_policy_objects;
 mod schemas;
 
 use bulkhead_check::{Index, Settings, Source};

@@ -154,3 +154,177 @@ fn what_is_no_policy_is_refused_where_policies_are_named() {
         assert!(done.err.contains(wanted), "{}", done.err);
     }
 }
+
+/// The guide's appendix, mended.
+const STRICT: &str = "apiVersion: policy/v1beta1
+kind: PodSecurityPolicy
+metadata:
+  name: Tenant
+  annotations:
+    seccomp.security.alpha.kubernetes.io/allowedProfileNames: 'docker/default, runtime/default'
+    seccomp.security.alpha.kubernetes.io/defaultProfileName: runtime/default
+spec:
+  allowPrivilegeEscalation: false
+  requiredDropCapabilities: [ALL]
+  volumes: [configMap, emptyDir, projected, secret, downwardAPI, persistentVolumeClaim]
+  runAsUser: {rule: MustRunAsNonRoot}
+  seLinux: {rule: RunAsAny}
+  supplementalGroups: {rule: MustRunAs, ranges: [{min: 1, max: 65535}]}
+  fsGroup: {rule: MustRunAs, ranges: [{min: 1, max: 65535}]}
+";
+
+#[test]
+fn a_policy_is_translated_with_what_is_lost() {
+    let files = folder(&[("psp.yaml", &(STRICT.to_owned() + "---\n" + &mended()))]);
+    let done = bulkhead(files.path(), &["psp", "translate", "psp.yaml"], "");
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.err.contains("spaces are gone"), "{}", done.err);
+    insta::assert_snapshot!(done.out);
+    let json = ["psp", "translate", "--format", "json", "psp.yaml"];
+    let done = bulkhead(files.path(), &json, "");
+    let all: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(all[0]["level"], "restricted");
+    assert_eq!(all[1]["level"], "privileged");
+}
+
+#[test]
+fn what_cannot_be_translated_is_said_and_nothing_is_printed() {
+    let two = format!("{STRICT}---\n{PASTED}");
+    let unusable = STRICT.replace("seLinux: {rule: RunAsAny}", "seLinux: {rule: MustRunAs}");
+    for (text, wanted) in [
+        (two.as_str(), "`runAsUser`: unknown field"),
+        (unusable.as_str(), "MustRunAs requires SELinuxOptions"),
+        (POD, "there is no PodSecurityPolicy"),
+    ] {
+        let files = folder(&[("psp.yaml", text)]);
+        let done = bulkhead(files.path(), &["psp", "translate", "psp.yaml"], "");
+        assert_eq!((done.code, done.out.as_str()), (1, ""));
+        assert!(done.err.contains(wanted), "{}", done.err);
+    }
+}
+
+/// What EKS had made by itself, and the guide's own binding of it.
+const EKS: &str = "apiVersion: policy/v1beta1
+kind: PodSecurityPolicy
+metadata:
+  name: eks.privileged
+  annotations: {seccomp.security.alpha.kubernetes.io/allowedProfileNames: '*'}
+spec:
+  privileged: true
+  allowPrivilegeEscalation: true
+  allowedCapabilities: ['*']
+  volumes: ['*']
+  hostNetwork: true
+  hostPorts: [{min: 0, max: 65535}]
+  hostIPC: true
+  hostPID: true
+  runAsUser: {rule: RunAsAny}
+  seLinux: {rule: RunAsAny}
+  supplementalGroups: {rule: RunAsAny}
+  fsGroup: {rule: RunAsAny}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: 'eks:podsecuritypolicy:privileged'}
+rules:
+- apiGroups: [policy]
+  resourceNames: [eks.privileged]
+  resources: [podsecuritypolicies]
+  verbs: [use]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: eks:podsecuritypolicy:authenticated
+  annotations: {kubernetes.io/description: Allow all authenticated users to create privileged pods.}
+  labels: {kubernetes.io/cluster-service: 'true', eks.amazonaws.com/component: pod-security-policy}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: eks:podsecuritypolicy:privileged
+subjects:
+- kind: Group
+  apiGroup: rbac.authorization.k8s.io
+  name: system:authenticated
+";
+
+#[test]
+fn a_policy_for_everybody_is_found_and_its_binding_mended() {
+    let files = folder(&[("eks.yaml", EKS)]);
+    let mend = [
+        "psp",
+        "audit",
+        "--mend",
+        "--administrators",
+        "platform-admins",
+        "eks.yaml",
+    ];
+    let done = bulkhead(files.path(), &mend, "");
+    assert_eq!(done.code, 1, "{}", done.err);
+    for wanted in [
+        "eks.yaml:29: ClusterRoleBinding `eks:podsecuritypolicy:authenticated`: error: `system:authenticated` may use `eks.privileged`",
+        "warning: nothing else lets ServiceAccounts use a policy",
+        "psp-open-to-everyone",
+    ] {
+        assert!(done.err.contains(wanted), "{}", done.err);
+    }
+    insta::assert_snapshot!(done.out);
+    // Mended, and with another policy for everybody, nothing is said of rights.
+    let strict = STRICT
+        .replace("name: Tenant", "name: tenant")
+        .replace(", runtime/default'", ",runtime/default'");
+    let rest = EKS.split("---\n").take(2).collect::<Vec<_>>().join("---\n");
+    let rights = "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: tenant}\nrules: [{apiGroups: [policy], resources: [podsecuritypolicies], resourceNames: [tenant], verbs: [use]}]\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: tenant}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tenant}\nsubjects: [{kind: Group, name: 'system:serviceaccounts', apiGroup: rbac.authorization.k8s.io}]\n---\n";
+    let all = format!("{rest}{rights}{strict}");
+    let files = folder(&[("a.yaml", &all), ("b.yaml", &done.out)]);
+    let again = bulkhead(
+        files.path(),
+        &["psp", "audit", "--format", "json", "a.yaml", "b.yaml"],
+        "",
+    );
+    let found: serde_json::Value = serde_json::from_str(&again.out).unwrap();
+    let rules: Vec<&str> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["rule"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        rules,
+        ["psp-seccomp-surprise", "psp-apparmor-surprise"],
+        "{found:#}"
+    );
+    // The binding as EKS made it beside them: no warning, because pods start without it.
+    let files = folder(&[(
+        "a.yaml",
+        &format!("{all}---\n{}", EKS.split("---\n").nth(2).unwrap()),
+    )]);
+    let open = bulkhead(files.path(), &["psp", "audit", "a.yaml"], "");
+    assert!(open.out.contains("psp-open-to-everyone"), "{}", open.out);
+    assert!(open.out.contains("then nobody is left"), "{}", open.out);
+    assert!(!open.out.contains("would start"), "{}", open.out);
+}
+
+#[test]
+fn files_without_policies_or_with_broken_ones_are_not_audited() {
+    for (text, wanted) in [
+        (POD, "there is no PodSecurityPolicy to look at"),
+        (
+            PASTED,
+            "psp.yaml:1: PodSecurityPolicy `DisallowPrivilegedPods`: `runAsUser`: unknown field",
+        ),
+    ] {
+        let files = folder(&[("psp.yaml", text)]);
+        let done = bulkhead(files.path(), &["psp", "audit", "psp.yaml"], "");
+        assert_eq!((done.code, done.out.as_str()), (1, ""));
+        assert!(done.err.contains(wanted), "{}", done.err);
+    }
+    let files = folder(&[("psp.yaml", &STRICT)]);
+    let done = bulkhead(files.path(), &["psp", "audit", "psp.yaml"], "");
+    assert!(
+        done.out.contains("there is no binding here"),
+        "{}",
+        done.out
+    );
+    assert!(!done.out.contains("psp-unused"), "{}", done.out);
+}

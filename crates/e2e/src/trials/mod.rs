@@ -20,6 +20,7 @@ mod networks;
 mod nodes;
 mod outages;
 mod pod_policies;
+mod pod_policy_objects;
 mod policies;
 mod policy_objects;
 mod quota;
@@ -33,6 +34,7 @@ mod shared;
 mod strays;
 mod streams;
 mod tenant_specs;
+mod translated;
 mod watches;
 mod work;
 mod work_kube;
@@ -70,6 +72,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         streams::TRIALS,
         watches::TRIALS,
         policies::TRIALS,
+        translated::TRIALS,
         gateway_limits::TRIALS,
         gateway_people::TRIALS,
     ];

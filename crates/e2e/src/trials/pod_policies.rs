@@ -8,6 +8,7 @@ use bulkhead_attack::wire::{Request, Response};
 use serde_json::{Value, json};
 
 use crate::Check;
+use crate::audit::Mark;
 use crate::bed::{Bed, eventually};
 use crate::client::{refused, text};
 use crate::guest::Guest;
@@ -218,6 +219,7 @@ fn enforced(bed: &Bed, guest: &Guest<'_>) -> anyhow::Result<()> {
         refused(&response, 403, &unusable).map(Some)
     })?;
     grant(bed, guest, FIRST)?;
+    let mark = bed.audit_mark()?;
     let made = eventually("the first policy may be used", || {
         let response = make(guest, "plain", &plain())?;
         Ok(response.is_success().then_some(response))
@@ -227,10 +229,28 @@ fn enforced(bed: &Bed, guest: &Guest<'_>) -> anyhow::Result<()> {
         at(&made, "/metadata/annotations/kubernetes.io~1psp") == FIRST,
         "{made}"
     );
+    audited(bed, mark)?;
     let words = "PodSecurityPolicy: unable to admit pod: [spec.containers[0].securityContext.privileged: Invalid value: true: Privileged containers are not allowed]";
     refused(&make(guest, "bad", &privileged())?, 403, &[words])?;
     debugged(bed, guest)?;
     appendix(bed, guest)
+}
+
+/// Which policy let a pod in stands in the audit log, for both passes, as the original wrote it, but
+/// that the webhooks' names stand where the plugin's stood.
+fn audited(bed: &Bed, mark: Mark) -> anyhow::Result<()> {
+    eventually("the audit annotations", || {
+        let entries = bed.all_since(mark)?;
+        let noted = |key: &str| {
+            let key = format!("/annotations/{key}");
+            entries.iter().any(|entry| text(entry, &key) == FIRST)
+        };
+        let passes = [
+            "mend.bulkhead.dev~1admit-policy",
+            "judge.bulkhead.dev~1validate-policy",
+        ];
+        Ok(passes.into_iter().all(noted).then_some(()))
+    })
 }
 
 /// A container that comes later is held to the policies as well.

@@ -6,9 +6,11 @@
     reason = "helpers of tests say what is wrong by panicking, as tests do"
 )]
 
+mod audits;
 mod corpus;
 mod differential;
 mod draw;
+mod fuzz;
 mod some_pods;
 mod some_policies;
 mod units;
