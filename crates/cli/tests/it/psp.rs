@@ -319,7 +319,7 @@ fn files_without_policies_or_with_broken_ones_are_not_audited() {
         assert_eq!((done.code, done.out.as_str()), (1, ""));
         assert!(done.err.contains(wanted), "{}", done.err);
     }
-    let files = folder(&[("psp.yaml", &STRICT)]);
+    let files = folder(&[("psp.yaml", STRICT)]);
     let done = bulkhead(files.path(), &["psp", "audit", "psp.yaml"], "");
     assert!(
         done.out.contains("there is no binding here"),
