@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use bulkhead_api::parse_tenant;
-use bulkhead_controls::{Fill, Inspected, Inspection, Unjudged, inspect, judge_dockerfile};
+use bulkhead_controls::{
+    Fill, Inspected, Inspection, ObjectKey, Unjudged, inspect, judge_dockerfile,
+};
 use bulkhead_manifests::{
     Content, Node, Parsed, insertions, looks_like_a_template, parse, parse_dockerfile,
 };
@@ -17,7 +19,7 @@ use crate::issues::{of_finding, of_own, of_problem, place};
 use crate::objects::{carrier, hidden_pod, name, request};
 use crate::rules::{
     ALLOW_MALFORMED, ALLOW_OF_NOTHING, ALLOW_WITHOUT_REASON, MALFORMED, Own, POD_SECURITY_POLICY,
-    UNKNOWN_WORKLOAD, UNREADABLE, is_rule,
+    REGO_POLICY, UNKNOWN_WORKLOAD, UNREADABLE, is_rule,
 };
 use crate::settings::{Settings, Source, with_uid};
 
@@ -157,12 +159,14 @@ impl File<'_> {
             self.tenant(node, &object);
         }
         let Some(judged) = judged((api_version, kind, node), self.settings, self.index) else {
+            self.rego(node, &object);
             return self.stranger(node, &object);
         };
         match judged {
             Ok(inspection) => {
                 self.inspected(&inspection, node, &object);
                 self.policies((api_version, kind, node), &object);
+                self.rego(node, &object);
             }
             // No API server takes it, so nothing comes of it by itself.
             Err(Unjudged::Malformed { missing: true, .. }) => {
@@ -224,6 +228,31 @@ impl File<'_> {
             if self.settings.counts(own.name) && !allowed(self.allows, own.name, span.start) {
                 let text = (path.to_string(), detail);
                 let issue = of_own(own, Level::Finding, Some(object), text, span, self.lines);
+                self.report.issues.push(issue);
+            }
+        }
+    }
+
+    /// What policies in Rego say. They name no field, so that the object's name is marked.
+    fn rego(&mut self, node: &Node, object: &ObjectName) {
+        let (own, rego) = (REGO_POLICY, &self.settings.policies.rego);
+        if rego.is_empty() || !self.settings.counts(own.name) {
+            return;
+        }
+        let namespace = object.namespace.as_ref().and_then(|name| {
+            self.index.get(&ObjectKey {
+                group: "",
+                resource: "namespaces",
+                namespace: None,
+                name: name.clone(),
+            })
+        });
+        let namespace = namespace.map(Value::from);
+        let span = node.locate(&FieldPath::of("metadata.name")).span;
+        for (level, detail) in rego.ask(&node.to_value(), namespace.as_ref()) {
+            if !allowed(self.allows, own.name, span.start) {
+                let text = (String::new(), detail);
+                let issue = of_own(own, level, Some(object), text, span.clone(), self.lines);
                 self.report.issues.push(issue);
             }
         }

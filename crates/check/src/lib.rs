@@ -15,6 +15,7 @@ mod index;
 mod issues;
 mod objects;
 mod policies;
+mod rego;
 mod rules;
 mod settings;
 

@@ -1,6 +1,7 @@
 //! What people bring along besides the controls: policies that files are held to as well. Each
 //! sort of policy is told from the others by its file and kind, and judges by itself.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bulkhead_controls::carriers::{Carrier, Holds};
@@ -8,12 +9,17 @@ use bulkhead_manifests::{Content, Node, Parsed, parse};
 use bulkhead_model::view::Pod as View;
 use bulkhead_model::{FieldPath, Json};
 use bulkhead_psp::{Denied, KIND, Pod, PodSecurityPolicy, Verdict, complaints};
+use bulkhead_rego::{Loader, Refusal, place_in_file, policy_id};
 use bulkhead_report::Lines;
+use serde_json::Value;
+
+use crate::rego::Rego;
 
 /// Every policy that files are held to besides the controls.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
     pod_security: bulkhead_psp::Policies,
+    pub(crate) rego: Rego,
 }
 
 /// Why a policy cannot be used. Files are not checked with half of what was asked for.
@@ -48,22 +54,20 @@ impl Policies {
         for (path, text) in files {
             match path.rsplit_once('.').map(|(_, extension)| extension) {
                 Some("yaml" | "yml" | "json") => reading.manifest(path, text),
+                // Tests are for `policy test`.
+                Some("rego") if path.ends_with("_test.rego") => {}
+                Some("rego") => {
+                    reading.loader.rego(path, text);
+                    reading.places.insert(path.to_owned(), path.to_owned());
+                }
                 _ => reading.wrong.push(PolicyError {
                     path: path.to_owned(),
                     line: None,
-                    message: format!(
-                        "no policy: `--policies` takes {TAKEN}, in `.yaml`, `.yml` or `.json`"
-                    ),
+                    message: format!("no policy: `--policies` takes {TAKEN}"),
                 }),
             }
         }
-        if reading.wrong.is_empty() {
-            Ok(Self {
-                pod_security: bulkhead_psp::Policies::new(&reading.pod_security),
-            })
-        } else {
-            Err(reading.wrong)
-        }
+        reading.finish()
     }
 
     /// What is wrong with the pods of an object by PodSecurityPolicies: where, and what. Who may
@@ -121,17 +125,53 @@ impl Policies {
 }
 
 /// What can be read, for people who tried something else.
-const TAKEN: &str =
-    "PodSecurityPolicies (of `policy/v1beta1`, `extensions/v1beta1` or `bulkhead.dev`)";
+const TAKEN: &str = "PodSecurityPolicies (of `policy/v1beta1`, `extensions/v1beta1` or `bulkhead.dev`) and policies in Rego (`.rego`, kube-mgmt's ConfigMaps, Gatekeeper's templates and constraints)";
+
+/// Whose Suites say what is no policy: samples that they try.
+const SUITES: &str = "test.gatekeeper.sh/";
 
 #[derive(Default)]
-struct Reading {
+struct Reading<'f> {
     pod_security: Vec<PodSecurityPolicy>,
+    loader: Loader,
+    /// The place of each policy in Rego, by its name.
+    places: BTreeMap<String, String>,
+    /// Files of YAML, for places of Rego in them.
+    manifests: Vec<(&'f str, &'f str, Vec<Value>)>,
+    /// What is no policy, and is a sample where there are Suites.
+    strangers: Vec<PolicyError>,
+    suites: bool,
     wrong: Vec<PolicyError>,
 }
 
-impl Reading {
-    fn manifest(&mut self, path: &str, text: &str) {
+impl<'f> Reading<'f> {
+    fn finish(mut self) -> Result<Policies, Vec<PolicyError>> {
+        if !self.suites {
+            self.wrong.append(&mut self.strangers);
+        }
+        let (rego, refusals) = self.loader.finish();
+        let rego = if refusals.is_empty() {
+            Rego::new(rego, self.places)
+        } else {
+            Err(refusals)
+        };
+        let rego = rego.unwrap_or_else(|refusals| {
+            let told = refusals
+                .iter()
+                .map(|refusal| told(refusal, &self.manifests));
+            self.wrong.extend(told);
+            Rego::default()
+        });
+        if !self.wrong.is_empty() {
+            return Err(self.wrong);
+        }
+        Ok(Policies {
+            pod_security: bulkhead_psp::Policies::new(&self.pod_security),
+            rego,
+        })
+    }
+
+    fn manifest(&mut self, path: &'f str, text: &'f str) {
         let lines = Lines::of(text);
         let line = |offset: usize| Some(lines.region(offset..offset).line);
         let Parsed {
@@ -149,6 +189,7 @@ impl Reading {
         for problem in problems.iter().filter(|problem| problem.kind.is_error()) {
             say(line(problem.span.start), problem.message.clone());
         }
+        let mut objects = Vec::new();
         for content in documents.iter().flat_map(Content::of) {
             match content {
                 Content::Object {
@@ -172,16 +213,49 @@ impl Reading {
                         }
                     }
                 }
+                Content::Object { api_version, .. } if api_version.starts_with(SUITES) => {
+                    self.suites = true;
+                }
                 Content::Object {
                     api_version,
                     kind,
                     node,
-                } => say(
-                    line(node.span.start),
-                    format!("no policy: `{kind}` of `{api_version}`; `--policies` takes {TAKEN}"),
-                ),
+                } => {
+                    let object = node.to_value();
+                    if self.loader.object(path, &object) {
+                        let at = line(node.span.start).unwrap_or(1);
+                        self.places
+                            .insert(policy_id(&object), format!("{path}:{at}"));
+                        objects.push(object);
+                    } else {
+                        self.strangers.push(PolicyError {
+                            path: path.to_owned(),
+                            line: line(node.span.start),
+                            message: format!(
+                                "no policy: `{kind}` of `{api_version}`; `--policies` takes {TAKEN}"
+                            ),
+                        });
+                    }
+                }
                 Content::Other(other) => say(None, format!("no policy: {}", other.describe())),
             }
         }
+        self.manifests.push((path, text, objects));
+    }
+}
+
+/// A refusal, at its line of the file.
+fn told(refusal: &Refusal, manifests: &[(&str, &str, Vec<Value>)]) -> PolicyError {
+    // Of a library, a ConfigMap's key or a kind, the source says more than the file.
+    let source = &refusal.place.source;
+    let file = manifests.iter().find(|(path, ..)| source.starts_with(path));
+    let place = file.map_or_else(
+        || refusal.place.clone(),
+        |(path, text, objects)| place_in_file(&refusal.place, path, text, objects),
+    );
+    PolicyError {
+        path: place.source,
+        line: usize::try_from(place.line).ok().filter(|line| *line > 0),
+        message: format!("{} ({})", refusal.message, refusal.rule),
     }
 }

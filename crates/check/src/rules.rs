@@ -54,7 +54,13 @@ pub(crate) const POD_SECURITY_POLICY: Own = Own {
     mend: "make the pod fit one of the policies, or write a policy that it fits",
 };
 
-const OWN: [Own; 7] = [
+pub(crate) const REGO_POLICY: Own = Own {
+    name: "rego-policy",
+    why: "a policy in Rego of those that were named has something against the object",
+    mend: "change the object as the policy's message says",
+};
+
+const OWN: [Own; 8] = [
     UNREADABLE,
     MALFORMED,
     UNKNOWN_WORKLOAD,
@@ -62,6 +68,7 @@ const OWN: [Own; 7] = [
     ALLOW_WITHOUT_REASON,
     ALLOW_OF_NOTHING,
     POD_SECURITY_POLICY,
+    REGO_POLICY,
 ];
 
 pub(crate) fn mend_of(kind: ProblemKind) -> &'static str {

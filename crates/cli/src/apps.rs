@@ -41,6 +41,9 @@ pub(crate) struct Controller {
     /// How long between two tries to get or renew the Lease.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
     retry_period: u64,
+    /// How often policies in Rego are asked about objects that exist already; 0: never. Policies that change are audited at once.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=86400))]
+    audit_interval: u64,
     #[command(flatten)]
     logging: Logging,
 }
@@ -185,6 +188,7 @@ pub(crate) fn controller(arguments: Controller) -> anyhow::Result<ExitCode> {
         lease_duration,
         renew_deadline,
         retry_period,
+        audit_interval,
         logging,
     } = arguments;
     anyhow::ensure!(
@@ -200,6 +204,7 @@ pub(crate) fn controller(arguments: Controller) -> anyhow::Result<ExitCode> {
             renew_deadline: Duration::from_secs(renew_deadline),
             retry: Duration::from_secs(retry_period),
         },
+        audit_interval: Duration::from_secs(audit_interval),
     };
     run(&logging, |stop| bulkhead_controller::run(config, stop))
 }

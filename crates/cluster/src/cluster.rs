@@ -30,6 +30,17 @@ pub struct Cluster {
     counter: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
+/// A part of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The objects, each with its `apiVersion` and `kind`.
+    pub objects: Vec<Value>,
+    /// What leads to the next page; none after the last.
+    pub next: Option<String>,
+    /// The version of the list, if the server tells.
+    pub(crate) version: Option<String>,
+}
+
 /// What must hold for a deletion, and what it takes along.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
@@ -306,14 +317,17 @@ impl Cluster {
         }
     }
 
-    /// The objects, and the version of the list from which a watch can go on.
-    pub(crate) async fn list_page_by_page<T>(
+    /// One page of [`Self::list`]: the first for an empty token, then that of each page's `next`.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn page(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
         selector: &str,
-        make: fn(Value) -> Option<T>,
-    ) -> Result<(Vec<T>, String), ClusterError> {
+        token: &str,
+    ) -> Result<Page, ClusterError> {
         let path = self
             .resource(kind)
             .await?
@@ -322,38 +336,59 @@ impl Cluster {
             kind: kind.to_string(),
             source,
         };
+        let mut query = vec![("limit", PAGE)];
+        if !selector.is_empty() {
+            query.push(("labelSelector", selector));
+        }
+        if !token.is_empty() {
+            query.push(("continue", token));
+        }
+        let target = with_query(&path, &query);
+        let mut page = call(&self.client, Method::GET, &target, Payload::None)
+            .await
+            .map_err(failed)?;
+        // An empty list may come as `null` from servers that are written in Go.
+        let objects = match page.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => items.into_iter().map(|item| typed(item, kind)).collect(),
+            Some(Value::Null) => Vec::new(),
+            _ => {
+                return Err(failed(Failure::Answer {
+                    problem: "`items` is missing".to_owned(),
+                }));
+            }
+        };
+        let metadata = |field| page.pointer(field).and_then(Value::as_str);
+        let next = metadata("/metadata/continue").filter(|next| !next.is_empty());
+        let version = metadata("/metadata/resourceVersion").map(str::to_owned);
+        Ok(Page {
+            objects,
+            next: next.map(str::to_owned),
+            version,
+        })
+    }
+
+    /// The objects, and the version of the list from which a watch can go on.
+    pub(crate) async fn list_page_by_page<T>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        selector: &str,
+        make: fn(Value) -> Option<T>,
+    ) -> Result<(Vec<T>, String), ClusterError> {
         let mut objects = Vec::new();
         let mut token = String::new();
         loop {
-            let mut query = vec![("limit", PAGE)];
-            if !selector.is_empty() {
-                query.push(("labelSelector", selector));
-            }
-            if !token.is_empty() {
-                query.push(("continue", token.as_str()));
-            }
-            let target = with_query(&path, &query);
-            let mut page = call(&self.client, Method::GET, &target, Payload::None)
-                .await
-                .map_err(failed)?;
-            // An empty list may come as `null` from servers that are written in Go.
-            match page.get_mut("items").map(Value::take) {
-                Some(Value::Array(items)) => {
-                    objects.extend(items.into_iter().filter_map(|item| make(typed(item, kind))));
-                }
-                Some(Value::Null) => {}
-                _ => {
-                    return Err(failed(Failure::Answer {
-                        problem: "`items` is missing".to_owned(),
-                    }));
-                }
-            }
-            let metadata = |field| page.pointer(field).and_then(Value::as_str);
-            match metadata("/metadata/continue") {
-                Some(next) if !next.is_empty() => next.clone_into(&mut token),
-                _ => {
-                    let version = metadata("/metadata/resourceVersion").ok_or_else(no_version);
-                    return Ok((objects, version.map_err(failed)?.to_owned()));
+            let page = self.page(kind, namespace, selector, &token).await?;
+            objects.extend(page.objects.into_iter().filter_map(make));
+            match page.next {
+                Some(next) => token = next,
+                None => {
+                    let version = page.version.ok_or_else(no_version);
+                    let version = version.map_err(|source| ClusterError::List {
+                        kind: kind.to_string(),
+                        source,
+                    })?;
+                    return Ok((objects, version));
                 }
             }
         }

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::queue::Outcome;
 
 mod apply;
+mod audit;
 mod context;
 mod decide;
 mod dispatch;
@@ -63,6 +64,8 @@ pub struct Config {
     pub identity: String,
     /// The times of the election.
     pub lease: LeaseTimes,
+    /// How often policies in Rego are asked about what exists already; zero: never.
+    pub audit_interval: std::time::Duration,
 }
 
 /// Runs until `stop`. Of several controllers one leads and writes; the others stand by, with
@@ -92,7 +95,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
             Ok(())
         }
         result = health => result.context("cannot serve health probes"),
-        result = lead(&cluster, &caches, &metrics, &mut election) => result,
+        result = lead(&cluster, &caches, &metrics, &mut election, config.audit_interval) => result,
     };
     // Whatever ran has been dropped by now, so the next leader need not wait.
     match tokio::time::timeout(config.lease.retry, election.release()).await {
@@ -109,6 +112,7 @@ async fn lead(
     caches: &Caches,
     metrics: &Metrics,
     election: &mut Election,
+    audit_interval: std::time::Duration,
 ) -> anyhow::Result<()> {
     // Without a complete picture a tenant's namespace looks like nobody's.
     caches.ready().await;
@@ -128,13 +132,13 @@ async fn lead(
                 metrics.note_leading(false);
                 tracing::warn!(why, "leading no more: nothing is written from here on");
             }
-            result = work(&context) => return result,
+            result = work(&context, audit_interval) => return result,
         }
     }
 }
 
 /// Feeds the queue and works on it. Ends only by an error; dropped, everything stops at once.
-async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
+async fn work(context: &Arc<Context>, audit_interval: std::time::Duration) -> anyhow::Result<()> {
     tracing::info!(
         tenants = context.tenants.all().len(),
         namespaces = context.namespaces.all().len(),
@@ -159,6 +163,7 @@ async fn work(context: &Arc<Context>) -> anyhow::Result<()> {
         ("of accounts", quotas::feed(context).boxed()),
         ("by the clock", dispatch::resync(context).boxed()),
         ("of constraint templates", rego::kinds(context).boxed()),
+        ("of audits", audit::audit(context, audit_interval).boxed()),
         ("of hostnames", hostnames::collect(context).boxed()),
     ];
     let (names, feeds): (Vec<&str>, Vec<BoxFuture<'_, ()>>) = feeds.into_iter().unzip();

@@ -181,6 +181,7 @@ fn rego(client: &WebhookClient) -> [Value; 5] {
                 "Cluster"
             ),
             of("constraints.gatekeeper.sh", &["*"], "Cluster"),
+            of("config.gatekeeper.sh", &["configs"], "Namespaced"),
         ]),
     );
     let mut maps = webhook(
@@ -220,7 +221,7 @@ fn judged_kinds() -> String {
 fn quiet() -> Value {
     let groups = "['coordination.k8s.io', 'events.k8s.io', 'authentication.k8s.io', 'authorization.k8s.io', \
                   'templates.gatekeeper.sh', 'constraints.gatekeeper.sh', 'admissionregistration.k8s.io', \
-                  'apiextensions.k8s.io']";
+                  'apiextensions.k8s.io', 'config.gatekeeper.sh', 'wgpolicyk8s.io']";
     let expression = format!(
         "!(request.resource.group in {groups} || request.resource.group == '' && request.resource.resource in ['events', 'nodes', 'bindings'])"
     );

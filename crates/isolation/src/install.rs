@@ -64,6 +64,7 @@ pub fn install() -> Vec<Value> {
     }));
     objects.extend(revocations());
     objects.extend(policy_maps());
+    objects.extend(looked_at());
     objects.extend(events());
     objects.extend(fairness());
     let forwarder = service_account("gateway-forwarder");
@@ -125,6 +126,7 @@ fn webhook() -> Value {
         // Policies in Rego.
         rule("templates.gatekeeper.sh", &["constrainttemplates"], WATCH),
         rule("constraints.gatekeeper.sh", &["*"], WATCH),
+        rule("config.gatekeeper.sh", &["configs"], WATCH),
         // Who may `use` which policy, asked for each pod.
         rule(GROUP, &["podsecuritypolicies"], WATCH),
         rule(
@@ -234,6 +236,19 @@ fn controller() -> Vec<Value> {
                     &["constrainttemplates/status"],
                     &["get", "patch"],
                 ),
+                // The audit of what policies in Rego say of what exists.
+                rule("constraints.gatekeeper.sh", &["*"], WATCH),
+                rule(
+                    "constraints.gatekeeper.sh",
+                    &["*/status"],
+                    &["get", "patch"],
+                ),
+                rule("config.gatekeeper.sh", &["configs"], WATCH),
+                rule(
+                    "wgpolicyk8s.io",
+                    &["clusterpolicyreports", "policyreports"],
+                    KEEP,
+                ),
                 rule(
                     "apiextensions.k8s.io",
                     &["customresourcedefinitions"],
@@ -272,6 +287,8 @@ fn controller() -> Vec<Value> {
                 // Held, so that it can be granted: a Role for each tenant names one claim.
                 rule(GROUP, &["namespaceclaims"], &["create"]),
                 rule("coordination.k8s.io", &["leases"], KEEP),
+                // Those that hold policies.
+                rule("", &["configmaps"], WATCH),
                 // Tried without being stored, to see which fields of pods the API server keeps.
                 rule("", &["podtemplates"], &["create"]),
             ],
@@ -294,6 +311,71 @@ fn revocations() -> [Value; 2] {
 fn policy_maps() -> [Value; 2] {
     let rule = rule("", &["configmaps"], WATCH);
     local_role("bulkhead-webhook", SYSTEM_NAMESPACE, &rule, "webhook")
+}
+
+/// What policies in Rego may look at beside the object that they judge: the webhook for
+/// `data.inventory`, the controller for its audit. Secrets are not among it: an administrator who wants
+/// policies about them adds a role with the label.
+fn looked_at() -> [Value; 4] {
+    const ROLE: &str = "bulkhead-policies";
+    const LABEL: &str = "bulkhead.dev/aggregate-to-policies";
+    let read = |group: &str, resources: &[&str]| rule(group, resources, WATCH);
+    let mut view = role(
+        "bulkhead-policies-view",
+        vec![
+            read(
+                "",
+                &[
+                    "configmaps",
+                    "endpoints",
+                    "limitranges",
+                    "namespaces",
+                    "persistentvolumeclaims",
+                    "persistentvolumes",
+                    "pods",
+                    "podtemplates",
+                    "replicationcontrollers",
+                    "resourcequotas",
+                    "serviceaccounts",
+                    "services",
+                ],
+            ),
+            read("apps", &["*"]),
+            read("autoscaling", &["*"]),
+            read("batch", &["*"]),
+            read("bulkhead.dev", &["tenants"]),
+            read("discovery.k8s.io", &["*"]),
+            read("gateway.networking.k8s.io", &["*"]),
+            read("networking.k8s.io", &["*"]),
+            read("node.k8s.io", &["*"]),
+            read("policy", &["*"]),
+            read("rbac.authorization.k8s.io", &["*"]),
+            read("resource.k8s.io", &["*"]),
+            read("scheduling.k8s.io", &["*"]),
+            read("storage.k8s.io", &["*"]),
+        ],
+    );
+    let metadata = view.get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(metadata) = metadata {
+        metadata.insert("labels".into(), json!({LABEL: "true"}));
+    }
+    let whole = json!({
+        "apiVersion": RBAC_V1,
+        "kind": "ClusterRole",
+        "metadata": {
+            "name": ROLE,
+            "annotations": {
+                "kubernetes.io/description": "Collects the ClusterRoles labelled bulkhead.dev/aggregate-to-policies: what policies in Rego may look at, in data.inventory and in audits.",
+            },
+        },
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {LABEL: "true"}}]},
+    });
+    let mut webhook = cluster_binding(ROLE, &service_account("webhook"));
+    if let Some(metadata) = webhook.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("name".into(), format!("{ROLE}-webhook").into());
+    }
+    let controller = cluster_binding(ROLE, &service_account("controller"));
+    [view, whole, controller, webhook]
 }
 
 /// Events about Tenants stand in `default`, where those of all cluster-scoped objects do.

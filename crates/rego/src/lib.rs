@@ -9,8 +9,12 @@
 //! for one thread.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod audit;
 mod builtins;
+mod config;
 mod crd;
+mod embedded;
+mod inventory;
 mod lint;
 mod loader;
 mod matching;
@@ -27,8 +31,14 @@ mod syntax;
 mod template;
 mod tree;
 
+pub use audit::{Audit, LEFT_ALONE, MOST_VIOLATIONS, REPORTS, covers, is_quiet, report_crds};
+pub use config::{
+    CONFIG, CONFIG_NAMESPACE, Config, NOTHING_SYNCED, Process, SyncedKind, config_crd,
+};
 pub use crd::template_crd;
-pub use loader::Loader;
+pub use embedded::place_in_file;
+pub use inventory::Inventory;
+pub use loader::{Loader, bare_policy, load, policy_id};
 pub use plain::{POLICY_LABEL, Plain};
 pub use policies::{Judge, Policies, Violation};
 pub use program::{Failure, TIME_LIMIT};

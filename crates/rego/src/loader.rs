@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::{CONFIG, Config};
 use crate::plain::POLICY_LABEL;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
@@ -69,6 +70,10 @@ impl Loader {
                 }
                 Err(refusals) => self.refusals.extend(refusals),
             },
+            (CONFIG, "Config") => match Config::parse(object, source) {
+                Ok(config) => self.policies.config = config,
+                Err(refusal) => self.refusals.push(refusal),
+            },
             (CONSTRAINTS, _) => self.constraints.push((source.to_owned(), object.clone())),
             ("", "ConfigMap") if text(&label) == "rego" => {
                 if let Err(refusal) = self.policies.plain.add_config_map(object, source) {
@@ -118,4 +123,40 @@ impl Loader {
         self.refusals.sort();
         (self.policies, self.refusals)
     }
+}
+
+/// Everything that a cluster has of policies, and all that is wrong with them. Sources are called
+/// as [`policy_id`] does.
+#[must_use]
+pub fn load(objects: &[Value]) -> (Policies, Vec<Refusal>) {
+    let mut loader = Loader::default();
+    for object in objects {
+        loader.object(&policy_id(object), object);
+    }
+    loader.finish()
+}
+
+/// What messages call a policy's object: `Kind/name`.
+#[must_use]
+pub fn policy_id(object: &Value) -> String {
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    format!("{}/{}", text("/kind"), text("/metadata/name"))
+}
+
+/// A policy's object without what makes no other policy of it: its status, and what others note.
+#[must_use]
+pub fn bare_policy(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(metadata) = metadata {
+        metadata.retain(|key, _| ["name", "namespace", "labels"].contains(&key.as_str()));
+    }
+    object
 }

@@ -6,6 +6,7 @@ use bulkhead_model::Json;
 use bulkhead_model::network::{LabelSelector, Operator};
 use serde_json::Value;
 
+use crate::audit::covers;
 use crate::review::Review;
 
 /// What a constraint matches. All parts must fit; a part that is not there fits everything.
@@ -32,11 +33,11 @@ enum Scope {
 }
 
 /// A name, or a part of names: `kube-*`, `*-system`, `*test*`.
-#[derive(Debug, Clone)]
-struct Wildcard(String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wildcard(pub(crate) String);
 
 impl Wildcard {
-    fn fits(&self, name: &str) -> bool {
+    pub(crate) fn fits(&self, name: &str) -> bool {
         match (self.0.strip_prefix('*'), self.0.strip_suffix('*')) {
             (Some(rest), Some(_)) => name.contains(rest.strip_suffix('*').unwrap_or(rest)),
             (Some(end), None) => name.ends_with(end),
@@ -65,6 +66,11 @@ const FIELDS: [&str; 9] = [
 ];
 
 impl Match {
+    /// The groups and kinds that may be matched, pair by pair; none: all.
+    pub(crate) fn kinds(&self) -> &[(Vec<String>, Vec<String>)] {
+        &self.kinds
+    }
+
     /// Reads `spec.match`. The message names the field.
     pub(crate) fn parse(json: &Value) -> Result<Self, String> {
         let Some(fields) = json.as_object() else {
@@ -146,12 +152,7 @@ impl Match {
             .namespace
             .and_then(|namespace| namespace.pointer("/metadata/name"))
             .and_then(Json::as_str);
-        if !self.kinds.is_empty()
-            && !self
-                .kinds
-                .iter()
-                .any(|(groups, kinds)| has(groups, group) && has(kinds, kind))
-        {
+        if !covers(&self.kinds, group, kind) {
             return Ok(false);
         }
         let namespaced = !own.is_empty() || review.namespace.is_some();
@@ -202,10 +203,6 @@ impl Match {
         }
         Ok(!self.generated)
     }
-}
-
-fn has(names: &[String], name: &str) -> bool {
-    names.is_empty() || names.iter().any(|each| each == "*" || each == name)
 }
 
 fn labels<'a>(object: &'a Json<'_>) -> BTreeMap<&'a str, &'a str> {

@@ -7,10 +7,12 @@ use bulkhead_model::Json;
 use regorus::Value as Rego;
 use serde_json::{Value, json};
 
+use crate::config::{Config, Process};
+use crate::inventory::Inventory;
 use crate::plain::Plain;
 use crate::program::{Failure, Program};
 use crate::refusal::Refusal;
-use crate::review::{Review, object, value};
+use crate::review::{Review, object, request_of};
 use crate::template::{Action, Constraint, Template};
 
 /// Policies that have been looked through and belong together.
@@ -22,6 +24,8 @@ pub struct Policies {
     pub templates: BTreeMap<String, Template>,
     /// Their constraints, by kind and name.
     pub constraints: BTreeMap<(String, String), Constraint>,
+    /// What is synced, and which namespaces are left alone.
+    pub config: Config,
 }
 
 /// What a policy has against an object.
@@ -35,6 +39,9 @@ pub struct Violation {
     pub message: String,
     /// Whether the policy gave no answer, and so denies.
     pub failed: bool,
+    /// Whether it gave none for want of something that is not known: of a Namespace's labels, or of
+    /// other objects.
+    pub unknown: bool,
 }
 
 impl fmt::Display for Violation {
@@ -49,18 +56,11 @@ impl fmt::Display for Violation {
 }
 
 impl Policies {
-    /// What is to be said of policies that ask for `data.inventory` where there is none.
+    /// Whether any compares what it judges with other objects of the cluster.
     #[must_use]
-    pub fn without_inventory(&self) -> Vec<Refusal> {
-        let asking = self
-            .templates
-            .values()
-            .filter(|template| template.asks_for_inventory());
-        let message = "asks for `data.inventory`, which is not kept in the cluster: objects would be \
-                       compared with nothing";
-        asking
-            .map(|template| Refusal::whole("unsupported-policy", &template.kind, message))
-            .collect()
+    pub fn asks_for_inventory(&self) -> bool {
+        let mut templates = self.templates.values();
+        templates.any(Template::asks_for_inventory)
     }
 
     /// Compiles everything, for one thread. `inventory` is what policies find at `data.inventory`.
@@ -68,8 +68,7 @@ impl Policies {
     ///
     /// # Errors
     /// The policies that do not compile or fail when tried.
-    pub fn judge(&self, inventory: &Json<'_>) -> Result<Judge, Vec<Refusal>> {
-        let inventory = value(inventory);
+    pub fn judge(&self, inventory: &Inventory) -> Result<Judge, Vec<Refusal>> {
         let mut refusals = Vec::new();
         let mut templates = Vec::new();
         for template in self.templates.values() {
@@ -79,7 +78,7 @@ impl Policies {
                 .filter(|constraint| constraint.kind == template.kind)
                 .cloned()
                 .collect();
-            match template.compile(&inventory) {
+            match template.compile(inventory) {
                 Ok(program) => templates.push((template.clone(), program, constraints)),
                 Err(refusal) => refusals.push(refusal),
             }
@@ -88,7 +87,12 @@ impl Policies {
             refusals.push(refusal);
             Vec::new()
         });
-        let mut judge = Judge { plain, templates };
+        let mut judge = Judge {
+            plain,
+            templates,
+            config: self.config.clone(),
+            unknown: None,
+        };
         refusals.extend(judge.tried());
         if refusals.is_empty() {
             Ok(judge)
@@ -102,6 +106,9 @@ impl Policies {
 pub struct Judge {
     plain: Vec<(String, Program)>,
     templates: Vec<(Template, Program, Vec<Constraint>)>,
+    config: Config,
+    /// Why nobody knows what stands in `data.inventory`; none if that is known.
+    unknown: Option<String>,
 }
 
 impl fmt::Debug for Judge {
@@ -115,23 +122,77 @@ impl fmt::Debug for Judge {
 }
 
 impl Judge {
+    /// Compares with other objects from now on, or says why there is nothing to compare with: then
+    /// what asks for `data.inventory` gives no answer, which denies.
+    ///
+    /// # Errors
+    /// If the engine does not take them.
+    pub fn compare_with(&mut self, inventory: Result<&Inventory, String>) -> Result<(), Failure> {
+        let inventory = match inventory {
+            Ok(inventory) => inventory,
+            Err(why) => {
+                self.unknown = Some(why);
+                return Ok(());
+            }
+        };
+        self.unknown = None;
+        for (template, program, _) in &mut self.templates {
+            if template.asks_for_inventory() {
+                program.set_data(object([("inventory", inventory.tree())]))?;
+            }
+        }
+        Ok(())
+    }
+
     /// What all policies have against a request, in the policies' order.
     pub fn review(&mut self, review: &Review<'_>) -> Vec<Violation> {
         let mut found = Vec::new();
-        if !self.plain.is_empty() {
-            let input = review.for_opa();
-            for (source, program) in &mut self.plain {
-                found.extend(asked(
-                    source,
-                    Action::Deny,
-                    program,
-                    input.clone(),
-                    plain_message,
-                ));
-                if program.is_slow() {
-                    return found;
-                }
+        if !self.ask_plain(review, &mut found) {
+            self.ask_templates(Process::Webhook, review, &mut found);
+        }
+        found
+    }
+
+    /// What all policies have against an object that exists already. OPA's are asked as if somebody
+    /// made it, Gatekeeper's as Gatekeeper asks: for no request's sake.
+    pub fn audit(&mut self, object: &Value, namespace: Option<&Value>) -> Vec<Violation> {
+        let namespace = namespace.map(Json::from);
+        let mut found = Vec::new();
+        for (operation, plain) in [("CREATE", true), ("", false)] {
+            let request = request_of(object, operation);
+            let request = Json::from(&request);
+            let review = Review {
+                request: &request,
+                namespace: namespace.as_ref(),
+            };
+            if plain {
+                self.ask_plain(&review, &mut found);
+            } else {
+                self.ask_templates(Process::Audit, &review, &mut found);
             }
+        }
+        found
+    }
+
+    /// Asks OPA's policies; whether one took too long for others to be asked.
+    fn ask_plain(&mut self, review: &Review<'_>, found: &mut Vec<Violation>) -> bool {
+        if self.plain.is_empty() {
+            return false;
+        }
+        let input = review.for_opa();
+        for (source, program) in &mut self.plain {
+            let said = asked(source, Action::Deny, program, input.clone(), plain_message);
+            found.extend(said);
+            if program.is_slow() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn ask_templates(&mut self, process: Process, review: &Review<'_>, found: &mut Vec<Violation>) {
+        if self.config.excludes(process, review.within()) {
+            return;
         }
         let operation = review.text("operation");
         let mut input = None;
@@ -139,11 +200,22 @@ impl Judge {
             if !template.is_about(operation) {
                 continue;
             }
+            let unknown = self.unknown.as_ref();
+            let unknown = unknown.filter(|_| template.asks_for_inventory());
             for constraint in constraints {
                 let policy = format!("{}/{}", constraint.kind, constraint.name);
-                match constraint.matches(review) {
-                    Ok(false) => {}
-                    Ok(true) => {
+                let silent = |policy: String, why: String| Violation {
+                    policy,
+                    action: constraint.action,
+                    message: why,
+                    failed: true,
+                    unknown: true,
+                };
+                match (constraint.matches(review), unknown) {
+                    (Ok(false), _) => {}
+                    (Err(why), _) => found.push(silent(policy, why)),
+                    (Ok(true), Some(why)) => found.push(silent(policy, why.clone())),
+                    (Ok(true), None) => {
                         let review = input.get_or_insert_with(|| review.for_gatekeeper());
                         let input = object([
                             ("review", review.clone()),
@@ -160,19 +232,12 @@ impl Judge {
                         // Others would take as long, and whoever waits does not wait for all.
                         let denied = |v: &Violation| v.action == Action::Deny;
                         if program.is_slow() && found.iter().any(denied) {
-                            return found;
+                            return;
                         }
                     }
-                    Err(why) => found.push(Violation {
-                        policy,
-                        action: constraint.action,
-                        message: why,
-                        failed: true,
-                    }),
                 }
             }
         }
-        found
     }
 
     /// A policy that fails at an ordinary object would refuse everything once it is in force.
@@ -226,6 +291,7 @@ fn asked(
         action,
         message,
         failed,
+        unknown: false,
     };
     let elements = match program.set(input) {
         Ok(elements) => elements,

@@ -62,6 +62,14 @@ impl Program {
         })
     }
 
+    /// Puts something else in the place of `data`.
+    pub(crate) fn set_data(&mut self, data: Value) -> Result<(), Failure> {
+        self.engine.clear_data();
+        self.engine
+            .add_data(data)
+            .map_err(|error| Failure::Error(error.to_string()))
+    }
+
     /// Whether it ran out of time, the last time.
     pub(crate) fn is_slow(&self) -> bool {
         self.slow

@@ -51,6 +51,15 @@ impl<'a> Review<'a> {
         self.field(key).and_then(Json::as_str).unwrap_or_default()
     }
 
+    /// The namespace that the object is in, or that it is; empty if there is none.
+    pub(crate) fn within(&self) -> &'a str {
+        let is_namespace = self.field("kind").is_some_and(|kind| {
+            let text = |key: &str| kind.get(key).and_then(Json::as_str).unwrap_or_default();
+            text("kind") == "Namespace" && text("group").is_empty()
+        });
+        self.text(if is_namespace { "name" } else { "namespace" })
+    }
+
     /// The objects that a constraint may match: as it will be, and as it was.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &'a Json<'a>> {
         ["object", "oldObject"]
@@ -129,6 +138,23 @@ impl<'a> Review<'a> {
         put("namespaceObject", self.namespace.map_or(Value::Null, value));
         Value::from(fields)
     }
+}
+
+/// The request that would make an object that is there; without an operation, none makes it.
+pub(crate) fn request_of(object: &serde_json::Value, operation: &str) -> serde_json::Value {
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    };
+    let version = text("/apiVersion");
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    serde_json::json!({
+        "kind": {"group": group, "version": version, "kind": text("/kind")},
+        "name": text("/metadata/name"), "namespace": text("/metadata/namespace"),
+        "operation": operation, "object": object,
+    })
 }
 
 fn named(json: Option<&Json<'_>>, names: [&str; 3]) -> Value {

@@ -3,8 +3,9 @@
 use bulkhead_model::Json;
 use serde_json::{Value, json};
 
+use crate::inventory::Inventory;
 use crate::policies::Policies;
-use crate::review::Review;
+use crate::review::{Review, request_of};
 use crate::template::Template;
 
 /// One object that is judged, and what is said about it.
@@ -119,8 +120,7 @@ impl Case {
             constraint,
         );
         policies.templates.insert(template.kind.clone(), template);
-        let tree = tree(inventory);
-        let mut judge = policies.judge(&Json::from(&tree)).map_err(first)?;
+        let mut judge = policies.judge(&Inventory::of(inventory)).map_err(first)?;
         let request = request(object);
         let namespace = request.get("namespace").and_then(Value::as_str);
         let namespace = inventory.iter().find(|object| {
@@ -159,7 +159,9 @@ fn holds(assertion: &Value, messages: &[String]) -> Result<(), SuiteError> {
     };
     let count = messages.iter().filter(fits).count();
     let wanted = match assertion.get("violations") {
-        None => "yes".to_owned(),
+        // What is written without quotes is a boolean to YAML.
+        None | Some(Value::Bool(true)) => "yes".to_owned(),
+        Some(Value::Bool(false)) => "no".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
@@ -183,50 +185,9 @@ fn holds(assertion: &Value, messages: &[String]) -> Result<(), SuiteError> {
     )))
 }
 
-/// Objects as `data.inventory` has them.
-fn tree(objects: &[Value]) -> Value {
-    let mut tree = json!({"cluster": {}, "namespace": {}});
-    for object in objects {
-        let text = |pointer: &str| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let namespace = text("/metadata/namespace");
-        let mut path = if namespace.is_empty() {
-            vec!["cluster"]
-        } else {
-            vec!["namespace", namespace]
-        };
-        path.extend([text("/apiVersion"), text("/kind"), text("/metadata/name")]);
-        let mut at = &mut tree;
-        for step in path {
-            let Some(fields) = at.as_object_mut() else {
-                return tree;
-            };
-            at = fields.entry(step).or_insert_with(|| json!({}));
-        }
-        *at = object.clone();
-    }
-    tree
-}
-
 fn request(object: &Value) -> Value {
-    let text = |pointer: &str| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    if text("/kind") == "AdmissionReview" {
+    if object.get("kind").and_then(Value::as_str) == Some("AdmissionReview") {
         return object.get("request").cloned().unwrap_or_default();
     }
-    let version = text("/apiVersion");
-    let (group, version) = version.split_once('/').unwrap_or(("", version));
-    json!({
-        "kind": {"group": group, "version": version, "kind": text("/kind")},
-        "name": text("/metadata/name"), "namespace": text("/metadata/namespace"),
-        "object": object,
-    })
+    request_of(object, "")
 }

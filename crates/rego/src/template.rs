@@ -5,6 +5,7 @@ use std::fmt;
 use regorus::Value as Rego;
 use serde_json::{Value, json};
 
+use crate::inventory::Inventory;
 use crate::lint::{self, Data};
 use crate::matching::Match;
 use crate::mend::mend;
@@ -210,9 +211,10 @@ impl Template {
         })
     }
 
-    /// Whether it is about requests of this kind.
+    /// Whether it is about requests of this kind; what is looked at for no request's sake has none.
     pub(crate) fn is_about(&self, operation: &str) -> bool {
         self.operations.is_empty()
+            || operation.is_empty()
             || self
                 .operations
                 .iter()
@@ -227,10 +229,10 @@ impl Template {
     }
 
     /// Compiles it.
-    pub(crate) fn compile(&self, inventory: &Rego) -> Result<Program, Refusal> {
+    pub(crate) fn compile(&self, inventory: &Inventory) -> Result<Program, Refusal> {
         let mended: Vec<Module> = self.modules.iter().map(mend).collect::<Result<_, _>>()?;
         let package = mended.first().map_or("", |module| &module.package);
-        let data = crate::review::object([("inventory", inventory.clone())]);
+        let data = crate::review::object([("inventory", inventory.tree())]);
         let modules: Vec<&Module> = mended.iter().collect();
         Program::compile(&modules, &format!("{package}.violation"), &data)
     }
@@ -242,6 +244,12 @@ impl Constraint {
         self.matches
             .as_ref()
             .map_or(Ok(true), |matches| matches.matches(review))
+    }
+
+    /// The groups and kinds that it may match, pair by pair; none: all. Names and `*`.
+    #[must_use]
+    pub fn kinds(&self) -> &[(Vec<String>, Vec<String>)] {
+        self.matches.as_ref().map_or(&[], Match::kinds)
     }
 
     pub(crate) fn parameters(&self) -> Rego {

@@ -29,7 +29,7 @@ pub(crate) const NOT_CARRIED: [&str; 1] = ["proxy"];
 /// Cluster-scoped kinds of Kubernetes itself and of Bulkhead, which do not exist for a tenant. An
 /// empty name stands for all of a group. What is not here is asked for in the caller's namespaces,
 /// one by one, and does not exist there if it is cluster-scoped.
-const CLUSTER_SCOPED: [(&str, &str); 36] = [
+const CLUSTER_SCOPED: [(&str, &str); 37] = [
     ("", "componentstatuses"),
     ("", "namespaces"),
     ("", "nodes"),
@@ -66,6 +66,7 @@ const CLUSTER_SCOPED: [(&str, &str); 36] = [
     ("storage.k8s.io", "volumeattachments"),
     ("storage.k8s.io", "volumeattributesclasses"),
     ("templates.gatekeeper.sh", ""),
+    ("wgpolicyk8s.io", "clusterpolicyreports"),
 ];
 
 /// Whether a kind is known to live in no namespace.

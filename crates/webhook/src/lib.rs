@@ -7,6 +7,7 @@
 mod answer;
 mod facts;
 mod hostnames;
+mod inventory;
 mod metrics;
 mod namespaces;
 mod policies;

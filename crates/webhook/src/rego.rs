@@ -4,16 +4,17 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use bulkhead_cluster::{Cluster, ClusterError, Kind, ObjectRef};
-use bulkhead_model::{Json, json, labels};
+use bulkhead_cluster::{Cluster, Kind, ObjectRef};
+use bulkhead_model::{Json, json};
 use bulkhead_rego::{
-    Action, CONSTRAINTS, Judge, Loader, POLICY_LABEL, Policies, Refusal, Review, TEMPLATES,
+    Action, Inventory, Judge, Loader, Policies, Refusal, Review, bare_policy, load, policy_id,
 };
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::answer::{Answer, Denial};
+use crate::inventory::Synced;
 
 /// How old the policies may be that requests are judged by.
 const EVERY: Duration = Duration::from_secs(2);
@@ -27,7 +28,16 @@ pub(crate) struct Rego {
     cluster: Option<Cluster>,
     state: RwLock<Arc<State>>,
     /// Those that are not in use.
-    judges: Mutex<Vec<(u64, Judge)>>,
+    judges: Mutex<Vec<Free>>,
+    /// What policies compare with.
+    synced: Mutex<Arc<Synced>>,
+}
+
+/// A judge that nobody uses, by the policies and the objects that it knows.
+struct Free {
+    generation: u64,
+    seen: Option<u64>,
+    judge: Judge,
 }
 
 #[derive(Default)]
@@ -54,6 +64,7 @@ impl Rego {
             cluster: None,
             state: RwLock::default(),
             judges: Mutex::default(),
+            synced: Mutex::default(),
         };
         rego.take(objects);
         rego
@@ -65,6 +76,7 @@ impl Rego {
             cluster: Some(cluster.clone()),
             state: RwLock::default(),
             judges: Mutex::default(),
+            synced: Mutex::default(),
         });
         let reader = Arc::clone(&rego);
         tokio::spawn(async move {
@@ -89,8 +101,8 @@ impl Rego {
         let Some(cluster) = &self.cluster else {
             return;
         };
-        match objects(cluster).await {
-            Ok(objects) => self.take(objects),
+        match cluster.rego_policies().await {
+            Ok(objects) => self.take(objects.into_iter().map(bare_policy).collect()),
             // What is known stays in force.
             Err(error) => tracing::warn!(%error, "cannot read the policies"),
         }
@@ -105,6 +117,7 @@ impl Rego {
         for refusal in &refused {
             tracing::error!(%refusal, "a policy cannot be used, which denies");
         }
+        self.follow(&policies);
         let state = State {
             generation: old.generation + 1,
             known: true,
@@ -117,6 +130,16 @@ impl Rego {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+
+    /// Follows what these policies compare with, and nothing that none of them asks for.
+    fn follow(&self, policies: &Policies) {
+        let wanted = policies.asks_for_inventory();
+        let config = Some(&policies.config).filter(|_| wanted);
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = self.cluster.as_ref().filter(|_| !synced.is(config)) {
+            *synced = Arc::new(Synced::start(cluster, config));
+        }
     }
 
     /// What the policies say to a request. `body` is the whole AdmissionReview.
@@ -167,12 +190,12 @@ impl Rego {
             }
         };
         let namespace = namespace.map(Json::from);
-        let found = judge.review(&Review {
+        let found = judge.judge.review(&Review {
             request,
             namespace: namespace.as_ref(),
         });
         let mut judges = self.judges.lock().unwrap_or_else(PoisonError::into_inner);
-        judges.push((state.generation, judge));
+        judges.push(judge);
         drop(judges);
         let of = |action: Action| {
             let of = found
@@ -188,16 +211,28 @@ impl Rego {
         }
     }
 
-    /// A judge that nobody uses, or a new one.
-    fn borrow(&self, state: &State) -> Result<Judge, Vec<Refusal>> {
+    /// A judge that nobody uses, or a new one, and what it compares with as that is now.
+    fn borrow(&self, state: &State) -> Result<Free, Vec<Refusal>> {
         let mut judges = self.judges.lock().unwrap_or_else(PoisonError::into_inner);
-        judges.retain(|(generation, _)| *generation == state.generation);
+        judges.retain(|free| free.generation == state.generation);
         let free = judges.pop();
         drop(judges);
-        match free {
-            Some((_, judge)) => Ok(judge),
-            None => compile(&state.policies),
+        let mut free = match free {
+            Some(free) => free,
+            None => Free {
+                generation: state.generation,
+                seen: None,
+                judge: state.policies.judge(&Inventory::default())?,
+            },
+        };
+        if state.policies.asks_for_inventory() {
+            let synced = {
+                let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(&synced)
+            };
+            synced.give(&mut free.judge, &mut free.seen);
         }
+        Ok(free)
     }
 
     /// Whether a policy that is written could be used, together with those that are there.
@@ -234,8 +269,8 @@ fn told(refusals: &[Refusal]) -> String {
 /// What is wrong once this object is there, and was not before.
 fn refusals(state: &State, object: Value) -> Vec<Refusal> {
     let mut objects = state.objects.clone();
-    let id = id(&object);
-    objects.retain(|known| self::id(known) != id);
+    let id = policy_id(&object);
+    objects.retain(|known| policy_id(known) != id);
     let taken = {
         let mut loader = Loader::default();
         loader.object(&id, &object)
@@ -246,69 +281,11 @@ fn refusals(state: &State, object: Value) -> Vec<Refusal> {
     objects.push(object);
     let (policies, mut refusals) = load(&objects);
     if refusals.is_empty() {
-        refusals = compile(&policies).err().unwrap_or_default();
+        refusals = policies
+            .judge(&Inventory::default())
+            .err()
+            .unwrap_or_default();
     }
     refusals.retain(|refusal| !state.refused.contains(refusal));
     refusals
-}
-
-fn compile(policies: &Policies) -> Result<Judge, Vec<Refusal>> {
-    policies.judge(&Json::from(&Value::Object(serde_json::Map::new())))
-}
-
-fn load(objects: &[Value]) -> (Policies, Vec<Refusal>) {
-    let mut loader = Loader::default();
-    for object in objects {
-        loader.object(&id(object), object);
-    }
-    let (policies, mut refusals) = loader.finish();
-    refusals.extend(policies.without_inventory());
-    (policies, refusals)
-}
-
-/// What messages call an object.
-fn id(object: &Value) -> String {
-    let text = |pointer: &str| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    format!("{}/{}", text("/kind"), text("/metadata/name"))
-}
-
-/// Everything that is a policy: templates, constraints, ConfigMaps of Bulkhead's own namespace.
-async fn objects(cluster: &Cluster) -> anyhow::Result<Vec<Value>> {
-    let selector = format!("{POLICY_LABEL}=rego");
-    let maps = Kind::new("v1", "ConfigMap");
-    let mut objects = cluster
-        .list(&maps, Some(labels::SYSTEM_NAMESPACE), &selector)
-        .await?;
-    let templates = Kind::new(&format!("{TEMPLATES}/v1"), "ConstraintTemplate");
-    let templates = cluster.list(&templates, None, "").await?;
-    for template in &templates {
-        let kind = template
-            .pointer("/spec/crd/spec/names/kind")
-            .and_then(Value::as_str);
-        let kind = Kind::new(&format!("{CONSTRAINTS}/v1beta1"), kind.unwrap_or_default());
-        match cluster.list(&kind, None, "").await {
-            Ok(found) => objects.extend(found),
-            // The kind is made after the template, and until then there are none.
-            Err(ClusterError::UnknownKind { .. }) => {}
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    objects.extend(templates);
-    for object in &mut objects {
-        // What others note about an object makes no other policy of it.
-        if let Some(fields) = object.as_object_mut() {
-            fields.remove("status");
-        }
-        let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
-        if let Some(metadata) = metadata {
-            metadata.retain(|key, _| ["name", "namespace", "labels"].contains(&key.as_str()));
-        }
-    }
-    Ok(objects)
 }

@@ -93,6 +93,15 @@ impl Webhook {
         }
     }
 
+    /// The same webhook, with these policies in Rego for good: templates, constraints, ConfigMaps.
+    #[must_use]
+    pub fn with_policies(self, objects: Vec<Value>) -> Self {
+        Self {
+            rego: std::sync::Arc::new(Rego::fixed(objects)),
+            ..self
+        }
+    }
+
     /// Whether it knows enough to be asked.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -1,9 +1,9 @@
 //! `cargo xtask bench admission`: what admission by our webhook costs beside a webhook that
 //! decides nothing, on the same server code, in the same run.
 
-mod client;
+pub(crate) mod client;
 mod review;
-mod servers;
+pub(crate) mod servers;
 mod table;
 
 use std::fs;
@@ -81,7 +81,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Figures of an unoptimised build say nothing.
-fn in_release() -> Result<()> {
+pub(crate) fn in_release() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args([

@@ -82,7 +82,18 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     files.insert(
         "config/crds.yaml".into(),
-        yaml(&[bulkhead_api::crds(), vec![bulkhead_rego::template_crd()]].concat())?,
+        yaml(
+            &[
+                bulkhead_api::crds(),
+                vec![bulkhead_rego::template_crd(), bulkhead_rego::config_crd()],
+            ]
+            .concat(),
+        )?,
+    );
+    // Beside the others: a cluster may have these kinds already.
+    files.insert(
+        "config/policy-reports.yaml".into(),
+        yaml(&bulkhead_rego::report_crds())?,
     );
     files.insert(
         "config/rbac.yaml".into(),

@@ -3,6 +3,7 @@
 mod bench_admission;
 mod bench_check;
 mod bench_psp;
+mod bench_rego;
 mod coverage;
 mod differential;
 mod fuzz;
@@ -72,6 +73,8 @@ enum Bench {
     Check(bench_check::Arguments),
     /// What evaluating PodSecurityPolicies costs, beside the original plugin
     Psp(bench_psp::Arguments),
+    /// What policies in Rego cost at admission, beside Gatekeeper's code
+    Rego(bench_rego::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Bench(Bench::Admission(arguments)) => bench_admission::run(&arguments),
         Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
         Command::Bench(Bench::Psp(arguments)) => bench_psp::run(&arguments),
+        Command::Bench(Bench::Rego(arguments)) => bench_rego::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

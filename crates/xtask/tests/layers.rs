@@ -26,7 +26,15 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "check",
         Kind::Pure,
-        &["api", "controls", "manifests", "model", "psp", "report"],
+        &[
+            "api",
+            "controls",
+            "manifests",
+            "model",
+            "psp",
+            "rego",
+            "report",
+        ],
     ),
     ("rego", Kind::Pure, &["model"]),
     ("isolation", Kind::Pure, &["model", "api"]),

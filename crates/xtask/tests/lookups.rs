@@ -34,6 +34,7 @@ fn the_webhook_may_read_exactly_what_its_rules_look_up_and_quotas_count() {
     }
     // Policies in Rego are watched, for all that they match.
     for (group, resource) in [
+        ("config.gatekeeper.sh", "configs"),
         ("constraints.gatekeeper.sh", "*"),
         ("templates.gatekeeper.sh", "constrainttemplates"),
     ] {

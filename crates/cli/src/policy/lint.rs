@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use bulkhead_model::Json;
-use serde_json::Value;
+use bulkhead_rego::Inventory;
 
 use super::files::{load, read};
 
@@ -14,8 +13,7 @@ pub(super) fn run(paths: &[PathBuf]) -> Result<bool> {
     let (loader, policies) = load(&files);
     let (taken, mut refusals) = loader.finish();
     if refusals.is_empty() {
-        let nothing = Value::Object(serde_json::Map::new());
-        refusals.extend(taken.judge(&Json::from(&nothing)).err().unwrap_or_default());
+        refusals.extend(taken.judge(&Inventory::default()).err().unwrap_or_default());
     }
     for refusal in &refusals {
         let source = &refusal.place.source;

@@ -35,6 +35,8 @@ pub(super) async fn objects(
     };
     let mut objects = bulkhead_api::crds();
     objects.push(bulkhead_rego::template_crd());
+    objects.push(bulkhead_rego::config_crd());
+    objects.extend(bulkhead_rego::report_crds());
     objects.extend(bulkhead_isolation::install());
     objects.extend(nodes::rights_of_kwok());
     if plane.real_nodes {

@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod policy;
 mod psp;
 mod stand_in;
 mod supervisor;

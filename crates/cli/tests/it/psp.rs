@@ -138,7 +138,12 @@ fn files_are_held_to_the_policies_that_are_named() {
 #[test]
 fn what_is_no_policy_is_refused_where_policies_are_named() {
     for (name, text, wanted) in [
-        ("p/a.rego", "package a\n", "p/a.rego: no policy"),
+        (
+            "p/a.rego",
+            "package a\n",
+            "p/a.rego: defines no rule `deny`",
+        ),
+        ("p/a.sh", "", "p/a.sh: no policy"),
         ("p/a.yaml", POD, "p/a.yaml:1: no policy: `Pod` of `v1`"),
         (
             "p/a.yaml",

@@ -27,7 +27,7 @@ pub(super) fn guard() -> Guard {
                || r.apiVersion.split('/')[0] in ['$GROUP', 'admissionregistration.k8s.io', 'apiextensions.k8s.io',
                  'apiregistration.k8s.io', 'authentication.k8s.io', 'authorization.k8s.io', 'constraints.gatekeeper.sh',
                  'flowcontrol.apiserver.k8s.io', 'internal.apiserver.k8s.io', 'node.k8s.io', 'storage.k8s.io',
-                 'storagemigration.k8s.io', 'templates.gatekeeper.sh']
+                 'storagemigration.k8s.io', 'templates.gatekeeper.sh', 'wgpolicyk8s.io']
                || (r.apiVersion.contains('.k8s.io/') && r.kind in ['CertificateSigningRequest', 'ClusterRole', 'ClusterRoleBinding',
                  'ClusterTrustBundle', 'DeviceClass', 'DeviceTaintRule', 'IPAddress', 'IngressClass', 'PriorityClass',
                  'ResourceSlice', 'ServiceCIDR']))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bulkhead_model::Json;
-use bulkhead_rego::{Plain, Policies, Review, Template, Violation};
+use bulkhead_rego::{Inventory, Plain, Policies, Review, Template, Violation};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -61,27 +61,17 @@ pub fn load(templates: &[Value], constraints: &[Value]) -> Policies {
     policies
 }
 
-fn inventory() -> (Vec<Value>, Value) {
+fn inventory() -> Vec<Value> {
     let ingress = |namespace: &str, name: &str, host: &str| {
         json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
             "metadata": {"name": name, "namespace": namespace}, "spec": {"rules": [{"host": host}]},
         })
     };
-    let all = vec![
+    vec![
         ingress("default", "web", "a.example.com"),
         ingress("web", "shop", "b.example.com"),
-    ];
-    let mut tree = json!({"cluster": {}, "namespace": {}});
-    for object in &all {
-        let (namespace, name) = (
-            &object["metadata"]["namespace"],
-            &object["metadata"]["name"],
-        );
-        tree["namespace"][namespace.as_str().unwrap()]["networking.k8s.io/v1"]["Ingress"]
-            [name.as_str().unwrap()] = object.clone();
-    }
-    (all, tree)
+    ]
 }
 
 /// A verdict: for each constraint what comes of it, and its messages.
@@ -116,7 +106,7 @@ struct Difference(String);
 
 fn compare(reviews: &[Value]) -> Vec<Difference> {
     let (templates, constraints) = library();
-    let (objects, tree) = inventory();
+    let objects = inventory();
     let case = json!({"gatekeeper": {
         "templates": templates, "constraints": constraints, "inventory": objects, "reviews": reviews,
     }});
@@ -139,7 +129,7 @@ fn compare(reviews: &[Value]) -> Vec<Difference> {
         answer["constraints"]
     );
     let mut judge = load(&templates, &constraints)
-        .judge(&Json::from(&tree))
+        .judge(&Inventory::of(&objects))
         .unwrap();
     let mut differences = Vec::new();
     for (asked, answer) in reviews.iter().zip(answer["answers"].as_array().unwrap()) {

@@ -9,7 +9,9 @@
 #![allow(missing_docs, reason = "tests are read, not linked to")]
 
 mod differential;
+mod fuzz;
 mod generator;
+mod promises;
 mod refusals;
 mod reviews;
 

@@ -1,7 +1,7 @@
 //! What is refused at load, by which rule and where, and what denies at evaluation.
 
 use bulkhead_model::Json;
-use bulkhead_rego::{Plain, Policies, Refusal, Review, Template};
+use bulkhead_rego::{Inventory, Plain, Policies, Refusal, Review, Template};
 use serde_json::{Value, json};
 
 fn refused(rego: &str) -> Vec<Refusal> {
@@ -191,7 +191,7 @@ fn judged(rego: &str, object: Value) -> Vec<String> {
     policies.plain.add("a.rego", rego).unwrap();
     policies.plain.lint().unwrap();
     let mut judge = policies
-        .judge(&Json::from(&json!({})))
+        .judge(&Inventory::default())
         .unwrap_or_else(|r| panic!("{r:?}"));
     let request = json!({
         "operation": "CREATE", "kind": {"kind": object["kind"]}, "object": object,

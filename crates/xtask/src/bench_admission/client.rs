@@ -19,12 +19,12 @@ use tokio_rustls::TlsConnector;
 use crate::bench_admission::review;
 
 /// One connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
-    pub(super) async fn connect(address: SocketAddr, roots: &RootCertStore) -> Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr, roots: &RootCertStore) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -43,7 +43,7 @@ impl Client {
     }
 
     /// One request, from its first byte to the answer's last.
-    pub(super) async fn send(&mut self, path: &str, body: Bytes) -> Result<Bytes> {
+    pub(crate) async fn send(&mut self, path: &str, body: Bytes) -> Result<Bytes> {
         let request = Request::post(format!("https://localhost{path}?timeout=3s"))
             .header("content-type", "application/json")
             .header("accept", "application/json, */*")
@@ -62,32 +62,32 @@ impl Client {
 }
 
 /// Times of requests.
-pub(super) struct Samples {
-    nanoseconds: Histogram<u64>,
-    elapsed: Duration,
+pub(crate) struct Samples {
+    pub(crate) nanoseconds: Histogram<u64>,
+    pub(crate) elapsed: Duration,
 }
 
 impl Samples {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             nanoseconds: Histogram::new(3)?,
             elapsed: Duration::ZERO,
         })
     }
 
-    pub(super) fn add(&mut self, other: &Self) -> Result<()> {
+    pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
         self.nanoseconds.add(&other.nanoseconds)?;
         self.elapsed += other.elapsed;
         Ok(())
     }
 
     /// In microseconds.
-    pub(super) fn quantile(&self, q: f64) -> f64 {
+    pub(crate) fn quantile(&self, q: f64) -> f64 {
         self.nanoseconds.value_at_quantile(q) as f64 / 1000.0
     }
 
     /// Requests per second.
-    pub(super) fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.nanoseconds.len() as f64 / self.elapsed.as_secs_f64()
     }
 }

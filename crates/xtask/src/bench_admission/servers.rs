@@ -17,13 +17,13 @@ use serde_json::json;
 
 use crate::bench_admission::{Kind, review};
 
-const CERTIFICATE: &str = "tls.crt";
-const KEY: &str = "tls.key";
+pub(crate) const CERTIFICATE: &str = "tls.crt";
+pub(crate) const KEY: &str = "tls.key";
 /// As much as the webhook takes.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// Writes a certificate for the servers and gives what a client is to trust.
-pub(super) fn certificate(folder: &Path) -> Result<RootCertStore> {
+pub(crate) fn certificate(folder: &Path) -> Result<RootCertStore> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
     std::fs::write(folder.join(CERTIFICATE), made.cert.pem())?;
     std::fs::write(folder.join(KEY), made.signing_key.serialize_pem())?;
@@ -70,20 +70,24 @@ impl Running {
 
     /// The most memory that the process ever held.
     pub(super) fn peak_kib(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
-        status
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix("VmHWM:")?
-                    .trim()
-                    .strip_suffix(" kB")?
-                    .parse()
-                    .ok()
-            })
-            .with_context(|| format!("`{path}` has no VmHWM"))
+        peak_kib(self.child.id())
     }
+}
+
+/// The most memory that a process ever held.
+pub(crate) fn peak_kib(process: u32) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse()
+                .ok()
+        })
+        .with_context(|| format!("`{path}` has no VmHWM"))
 }
 
 impl Drop for Running {
@@ -94,8 +98,8 @@ impl Drop for Running {
     }
 }
 
-/// Is a server until its input ends.
-pub(super) async fn serve(kind: Kind, folder: &Path) -> Result<()> {
+/// Listens somewhere on this machine with the certificate of a folder, and says where.
+pub(crate) async fn listener(folder: &Path) -> Result<Server> {
     let server = Server::bind(Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tls: TlsFiles {
@@ -107,6 +111,12 @@ pub(super) async fn serve(kind: Kind, folder: &Path) -> Result<()> {
     })
     .await?;
     println!("{}", server.address());
+    Ok(server)
+}
+
+/// Is a server until its input ends.
+pub(super) async fn serve(kind: Kind, folder: &Path) -> Result<()> {
+    let server = listener(folder).await?;
     let stop = async {
         let read = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         let _ = tokio::task::spawn_blocking(read).await;
