@@ -95,7 +95,7 @@ impl Webhook {
 
     /// The same webhook, with these policies in Rego for good: templates, constraints, ConfigMaps.
     #[must_use]
-    pub fn with_policies(self, objects: Vec<Value>) -> Self {
+    pub fn with_rego(self, objects: Vec<Value>) -> Self {
         Self {
             rego: std::sync::Arc::new(Rego::fixed(objects)),
             ..self

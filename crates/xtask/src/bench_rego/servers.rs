@@ -92,7 +92,7 @@ pub(super) async fn serve(policies: &Path, folder: &Path) -> Result<()> {
     let given: Value = serde_json::from_slice(&std::fs::read(policies)?)?;
     let list = |key: &str| given.get(key).and_then(Value::as_array).cloned();
     let lists = ["templates", "constraints"].into_iter().filter_map(list);
-    let webhook = Arc::new(Webhook::fixed(vec![], vec![]).with_policies(lists.flatten().collect()));
+    let webhook = Arc::new(Webhook::fixed(vec![], vec![]).with_rego(lists.flatten().collect()));
     let server = listener(folder).await?;
     let stop = async {
         let read = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
