@@ -15,13 +15,25 @@ pub(crate) async fn client(
     kubeconfig: &Path,
     context: Option<&str>,
 ) -> Result<Client, ClusterError> {
-    let broken = |source| ClusterError::Kubeconfig {
+    let config = config(kubeconfig, context).await?;
+    Client::try_from(config).map_err(|error| ClusterError::Kubeconfig {
         path: kubeconfig.to_owned(),
-        source,
-    };
+        source: KubeconfigError::Client(Box::new(error)),
+    })
+}
+
+/// The configuration of a context of a kubeconfig, if it is a safe one.
+pub(crate) async fn config(
+    kubeconfig: &Path,
+    context: Option<&str>,
+) -> Result<Config, ClusterError> {
     install_crypto_provider();
-    let config = config(kubeconfig, context).await.map_err(broken)?;
-    Client::try_from(config).map_err(|error| broken(KubeconfigError::Client(Box::new(error))))
+    read(kubeconfig, context)
+        .await
+        .map_err(|source| ClusterError::Kubeconfig {
+            path: kubeconfig.to_owned(),
+            source,
+        })
 }
 
 /// Makes rustls use ring, unless the process has chosen already.
@@ -32,7 +44,7 @@ fn install_crypto_provider() {
     }
 }
 
-async fn config(path: &Path, context: Option<&str>) -> Result<Config, KubeconfigError> {
+async fn read(path: &Path, context: Option<&str>) -> Result<Config, KubeconfigError> {
     let unreadable = |error| KubeconfigError::Read(Box::new(error));
     let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
     let proxied = kubeconfig.clusters.iter().any(|named| {

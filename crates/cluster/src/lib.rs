@@ -23,6 +23,7 @@ mod review;
 mod revoked;
 mod tenants;
 mod transport;
+mod upstream;
 mod watch;
 
 pub use cache::{Cache, Changes};
@@ -40,4 +41,5 @@ pub use resource::{Kind, ObjectRef};
 pub use review::TokenUser;
 pub use revoked::{RevocationCache, RevokedCertificates};
 pub use tenants::{TenantCache, TenantRecord};
+pub use upstream::Lane;
 pub use watch::Event;

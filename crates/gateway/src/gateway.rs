@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bulkhead_cluster::{
-    ClusterError, Forwarder, NamespaceCache, NamespaceRecord, RevocationCache, Switch, TenantCache,
+    ClusterError, Forwarder, Lane, NamespaceCache, NamespaceRecord, RevocationCache, Switch,
+    TenantCache,
 };
 use bulkhead_model::{NamespaceName, TenantName};
 use bulkhead_scope::{
@@ -361,7 +362,11 @@ impl Gateway {
             Credential::Reader => &self.reader,
             Credential::Forwarder { .. } => &self.forwarder,
         };
-        let response = self.within(by.send(request)).await?;
+        let lane = match streams(scoped) {
+            true => Lane::Watch,
+            false => Lane::Call,
+        };
+        let response = self.within(by.send(request, lane)).await?;
         answer::upstream(response, scoped).await
     }
 
