@@ -33,10 +33,10 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     {
         return;
     }
-    let path = pod.path("spec").then(FIELD);
+    let path = || pod.path("spec").then(FIELD);
     match written {
         None if rules.required => findings.add(
-            path,
+            path(),
             format!(
                 "is unset; the tenant's pods must name one: {}",
                 rules.classes
@@ -46,7 +46,7 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
         Some(value) => {
             let name = value.as_str().unwrap_or_default();
             if !rules.classes.permits(name) {
-                findings.add(path, unlisted(name, &rules.classes));
+                findings.add(path(), unlisted(name, &rules.classes));
             }
         }
     }

@@ -54,20 +54,25 @@ fn check(object: &Object<'_>, context: &Context<'_>, findings: &mut Findings) {
             context,
             findings,
         );
-        let own = pod.containers().map(|container| {
-            let path = container.path("securityContext.windowsOptions");
-            (container.security_context(), path)
-        });
-        let whole = (
-            pod.security_context(),
-            pod.path("spec.securityContext.windowsOptions"),
-        );
-        for (security, path) in std::iter::once(whole).chain(own) {
-            for field in DOMAIN_ACCOUNTS {
-                let account = security.at("windowsOptions").get(field);
-                unlisted(account, || path.clone().then(field), context, findings);
-            }
+        let path = || pod.path("spec.securityContext.windowsOptions");
+        domain_account(pod.security_context(), path, context, findings);
+        for container in pod.containers() {
+            let path = || container.path("securityContext.windowsOptions");
+            domain_account(container.security_context(), path, context, findings);
         }
+    }
+}
+
+fn domain_account(
+    security: Fields<'_>,
+    path: impl Fn() -> FieldPath,
+    context: &Context<'_>,
+    findings: &mut Findings,
+) {
+    let windows = security.at("windowsOptions");
+    for field in DOMAIN_ACCOUNTS {
+        let account = windows.get(field);
+        unlisted(account, || path().then(field), context, findings);
     }
 }
 

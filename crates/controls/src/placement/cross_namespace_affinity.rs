@@ -42,11 +42,11 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
         }
         let path = || pod.path("spec.affinity").then(kind);
         for (index, term) in affinity.list(REQUIRED).iter().enumerate() {
-            let path = path().then(REQUIRED).index(index);
+            let path = || path().then(REQUIRED).index(index);
             check_term(Fields::of(Some(term)), path, context, findings);
         }
         for (index, weighted) in affinity.list(PREFERRED).iter().enumerate() {
-            let path = path().then(PREFERRED).index(index).then("podAffinityTerm");
+            let path = || path().then(PREFERRED).index(index).then("podAffinityTerm");
             let term = Fields::of(Some(weighted)).at("podAffinityTerm");
             check_term(term, path, context, findings);
         }
@@ -54,10 +54,15 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
 }
 
 /// A term looks into its pod's own namespace, those that it lists, and those that it selects.
-fn check_term(term: Fields<'_>, path: FieldPath, context: &Context<'_>, findings: &mut Findings) {
+fn check_term(
+    term: Fields<'_>,
+    path: impl Fn() -> FieldPath,
+    context: &Context<'_>,
+    findings: &mut Findings,
+) {
     for (index, namespace) in term.list("namespaces").iter().enumerate() {
         if namespace.as_str() != Some(context.namespace) {
-            findings.add(path.clone().then("namespaces").index(index), is(namespace));
+            findings.add(path().then("namespaces").index(index), is(namespace));
         }
     }
     let Some(selector) = term.get("namespaceSelector") else {
@@ -70,7 +75,7 @@ fn check_term(term: Fields<'_>, path: FieldPath, context: &Context<'_>, findings
         .str(labels::TENANT);
     if named != Some(context.rules.tenant.as_str()) {
         findings.add(
-            path.then("namespaceSelector"),
+            path().then("namespaceSelector"),
             format!("{}, which selects namespaces of others", is(selector)),
         );
     }

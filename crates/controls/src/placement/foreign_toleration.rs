@@ -49,19 +49,19 @@ const OF_DAEMON_SETS: [&str; 4] = [
 fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     for (index, value) in pod.spec().list("tolerations").iter().enumerate() {
         let toleration = Fields::of(Some(value));
-        let path = pod.path(TOLERATIONS).index(index);
+        let path = || pod.path(TOLERATIONS).index(index);
         let key = match toleration.get("key") {
             Some(key) if !key.is_string() => {
-                findings.add(path.then("key"), is(key));
+                findings.add(path().then("key"), is(key));
                 continue;
             }
             _ => toleration.str("key").unwrap_or_default(),
         };
         match key {
-            "" => findings.add(path, "has no key, so it tolerates every taint"),
+            "" => findings.add(path(), "has no key, so it tolerates every taint"),
             labels::NODE_TAINT if is_own(toleration, context.rules.tenant.as_str()) => {}
             labels::NODE_TAINT => findings.add(
-                path,
+                path(),
                 format!(
                     "is {}, which tolerates nodes of other tenants",
                     shown(value)
@@ -77,7 +77,7 @@ fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
                 .iter()
                 .any(|allowed| allowed.as_str() == key) => {}
             key => findings.add(
-                path.then("key"),
+                path().then("key"),
                 format!("is `{key}`, a taint that the tenant may not tolerate"),
             ),
         }

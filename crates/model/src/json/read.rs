@@ -69,15 +69,12 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let twice = |key: &str| serde::de::Error::custom(format_args!("duplicate key `{key}`"));
         let mut object = Object::default();
-        // A bit for each mark of a name that was seen: most names are known to be new by it.
-        let mut seen = 0_u64;
         while let Some(Key(key)) = map.next_key()? {
-            let bit = 1 << (mark(&key) % u64::BITS);
-            if seen & bit != 0 && object.has_among_few(&key) {
+            let mark = mark(&key);
+            if object.has_among_few(mark, &key) {
                 return Err(twice(&key));
             }
-            seen |= bit;
-            object.push(key, map.next_value_seed(Self)?);
+            object.push(mark, key, map.next_value_seed(Self)?);
         }
         object.close().map(Json::Object).map_err(|key| twice(&key))
     }

@@ -29,7 +29,12 @@ pub enum Json<'a> {
 /// The fields of an object. No two have one name.
 // INVARIANT: more than `FEW` fields are sorted by name, fewer stand in the order of the text.
 #[derive(Debug, Clone, Default)]
-pub struct Object<'a>(Vec<Field<'a>>);
+pub struct Object<'a> {
+    /// The bits of all names that are or were here. Most questions are about fields that nobody
+    /// has set, and are answered by it without a look at the fields, which are far away.
+    names: u64,
+    fields: Vec<Field<'a>>,
+}
 
 #[derive(Debug, Clone)]
 struct Field<'a> {
@@ -56,6 +61,11 @@ pub(super) fn mark(name: &str) -> u32 {
     let bytes = name.as_bytes();
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     byte(bytes.first()) ^ byte(bytes.last()).rotate_left(2) ^ length.rotate_left(3)
+}
+
+#[inline]
+fn bit(mark: u32) -> u64 {
+    1 << (mark % u64::BITS)
 }
 
 /// Up to so many fields a look at each is faster than a search. It also bounds what an object
@@ -206,9 +216,10 @@ impl<'a> Json<'a> {
             Self::Number(number) => Json::Number(number),
             Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
             Self::Array(list) => Json::Array(list.into_iter().map(Json::into_owned).collect()),
-            Self::Object(object) => Json::Object(Object(
-                object
-                    .0
+            Self::Object(object) => Json::Object(Object {
+                names: object.names,
+                fields: object
+                    .fields
                     .into_iter()
                     .map(|Field { mark, key, value }| Field {
                         mark,
@@ -216,21 +227,32 @@ impl<'a> Json<'a> {
                         value: value.into_owned(),
                     })
                     .collect(),
-            )),
+            }),
         }
     }
 }
 
 impl<'a> Object<'a> {
+    /// Of fields that are in order, each name once.
+    fn of(fields: Vec<Field<'a>>) -> Self {
+        let names = fields
+            .iter()
+            .fold(0, |names, field| names | bit(field.mark));
+        Self { names, fields }
+    }
+
     /// Takes a field in without looking whether there is one of its name. Call [`Self::close`]
     /// after the last.
-    pub(super) fn push(&mut self, key: Cow<'a, str>, value: Json<'a>) {
-        self.0.push(Field::new(key, value));
+    #[inline]
+    pub(super) fn push(&mut self, mark: u32, key: Cow<'a, str>, value: Json<'a>) {
+        self.names |= bit(mark);
+        self.fields.push(Field { mark, key, value });
     }
 
     /// Whether a name is among the fields that were pushed, as long as they are a few.
-    pub(super) fn has_among_few(&self, key: &str) -> bool {
-        self.0.len() <= FEW && self.find(key).is_some()
+    #[inline]
+    pub(super) fn has_among_few(&self, mark: u32, key: &str) -> bool {
+        self.names & bit(mark) != 0 && self.fields.len() <= FEW && self.search(mark, key).is_some()
     }
 
     /// Brings what was pushed into order.
@@ -238,11 +260,11 @@ impl<'a> Object<'a> {
     /// # Errors
     /// The name of a field that is there twice, if they are more than a few.
     pub(super) fn close(mut self) -> Result<Self, String> {
-        if self.0.len() <= FEW {
+        if self.fields.len() <= FEW {
             return Ok(self);
         }
         self.sort();
-        let mut pairs = self.0.iter().zip(self.0.iter().skip(1));
+        let mut pairs = self.fields.iter().zip(self.fields.iter().skip(1));
         let twice = pairs.find(|(a, b)| a.key == b.key);
         match twice.map(|(field, _)| field.key.to_string()) {
             Some(key) => Err(key),
@@ -251,18 +273,25 @@ impl<'a> Object<'a> {
     }
 
     fn sort(&mut self) {
-        self.0.sort_by(|a, b| a.key.cmp(&b.key));
+        self.fields.sort_by(|a, b| a.key.cmp(&b.key));
     }
 
     #[inline]
     fn find(&self, key: &str) -> Option<usize> {
-        if self.0.len() > FEW {
-            self.0
+        let mark = mark(key);
+        if self.names & bit(mark) == 0 {
+            return None;
+        }
+        self.search(mark, key)
+    }
+
+    fn search(&self, mark: u32, key: &str) -> Option<usize> {
+        if self.fields.len() > FEW {
+            self.fields
                 .binary_search_by(|field| field.key.as_ref().cmp(key))
                 .ok()
         } else {
-            let mark = mark(key);
-            self.0
+            self.fields
                 .iter()
                 .position(|field| field.mark == mark && field.key == key)
         }
@@ -272,13 +301,13 @@ impl<'a> Object<'a> {
     #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json<'a>> {
-        self.0.get(self.find(key)?).map(|field| &field.value)
+        self.fields.get(self.find(key)?).map(|field| &field.value)
     }
 
     /// A field, to be changed.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Json<'a>> {
         let index = self.find(key)?;
-        self.0.get_mut(index).map(|field| &mut field.value)
+        self.fields.get_mut(index).map(|field| &mut field.value)
     }
 
     /// Whether there is such a field.
@@ -290,18 +319,18 @@ impl<'a> Object<'a> {
     /// How many fields there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.fields.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
-        self.0
+        self.fields
             .iter()
             .map(|field| (field.key.as_ref(), &field.value))
     }
@@ -313,8 +342,8 @@ impl<'a> Object<'a> {
             *present = value;
             return;
         }
-        self.push(key, value);
-        if self.0.len() > FEW {
+        self.push(mark(&key), key, value);
+        if self.fields.len() > FEW {
             self.sort();
         }
     }
@@ -323,7 +352,7 @@ impl<'a> Object<'a> {
     pub fn remove(&mut self, key: &str) -> Option<Json<'a>> {
         let index = self.find(key)?;
         // What was sorted stays sorted, and a few fields may stand in any order.
-        Some(self.0.remove(index).value)
+        Some(self.fields.remove(index).value)
     }
 }
 
@@ -337,7 +366,7 @@ impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Object<'a> {
         fields.reverse();
         fields.sort_by(|a, b| a.key.cmp(&b.key));
         fields.dedup_by(|later, first| later.key == first.key);
-        Self(fields)
+        Self::of(fields)
     }
 }
 
@@ -360,7 +389,7 @@ impl<'a> From<&'a Value> for Json<'a> {
             Value::String(text) => Self::String(Cow::Borrowed(text)),
             Value::Array(list) => Self::Array(list.iter().map(Self::from).collect()),
             // The map gives its keys in order, each once.
-            Value::Object(map) => Self::Object(Object(
+            Value::Object(map) => Self::Object(Object::of(
                 map.iter()
                     .map(|(key, value)| Field::new(Cow::Borrowed(key), Self::from(value)))
                     .collect(),
@@ -377,7 +406,7 @@ impl From<Value> for Json<'_> {
             Value::Number(number) => Self::Number(number),
             Value::String(text) => Self::String(Cow::Owned(text)),
             Value::Array(list) => Self::Array(list.into_iter().map(Self::from).collect()),
-            Value::Object(map) => Self::Object(Object(
+            Value::Object(map) => Self::Object(Object::of(
                 map.into_iter()
                     .map(|(key, value)| Field::new(Cow::Owned(key), Self::from(value)))
                     .collect(),
@@ -396,7 +425,7 @@ impl From<Json<'_>> for Value {
             Json::Array(list) => Self::Array(list.into_iter().map(Self::from).collect()),
             Json::Object(object) => Self::Object(
                 object
-                    .0
+                    .fields
                     .into_iter()
                     .map(|field| (field.key.into_owned(), Self::from(field.value)))
                     .collect::<Map<_, _>>(),
@@ -482,7 +511,7 @@ mod tests {
         let text = br#"{"plain": "text", "esc\u0061ped": "a\nb"}"#;
         let json = parse(text).unwrap();
         let fields: Vec<(&Cow<'_, str>, &Json<'_>)> = match &json {
-            Json::Object(object) => object.0.iter().map(|f| (&f.key, &f.value)).collect(),
+            Json::Object(object) => object.fields.iter().map(|f| (&f.key, &f.value)).collect(),
             _ => panic!(),
         };
         assert!(matches!(fields[0].0, Cow::Borrowed("plain")));

@@ -107,12 +107,14 @@ impl<'a, T: Tree> Fields<'a, T> {
     }
 
     /// A field that is present and not `null`: the API server reads both as unset.
+    #[inline]
     #[must_use]
     pub fn get(self, key: &str) -> Option<&'a T> {
         self.0?.field(key).filter(|value| !value.is_null())
     }
 
     /// The fields of a nested object.
+    #[inline]
     #[must_use]
     pub fn at(self, key: &str) -> Self {
         Self::of(self.get(key))
@@ -120,24 +122,28 @@ impl<'a, T: Tree> Fields<'a, T> {
 
     /// Whether a boolean is on. Anything but unset and `false` counts as on: what cannot be
     /// understood must not pass for harmless.
+    #[inline]
     #[must_use]
     pub fn flag(self, key: &str) -> bool {
         self.get(key).is_some_and(|value| !value.is_false())
     }
 
     /// A boolean that is set, with the same reading of what is no boolean as [`Self::flag`].
+    #[inline]
     #[must_use]
     pub fn bool(self, key: &str) -> Option<bool> {
         self.get(key).map(|value| !value.is_false())
     }
 
     /// A string.
+    #[inline]
     #[must_use]
     pub fn str(self, key: &str) -> Option<&'a str> {
         self.get(key)?.text()
     }
 
     /// A list's elements; none if it is unset or no list.
+    #[inline]
     #[must_use]
     pub fn list(self, key: &str) -> &'a [T] {
         self.get(key).and_then(T::elements).unwrap_or_default()
