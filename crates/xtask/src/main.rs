@@ -47,6 +47,12 @@ enum Command {
         #[arg(long, value_name = "SECONDS", default_value = "120")]
         seconds: u64,
     },
+    /// Look at more states of the ledger's model than a gate has time for
+    Model {
+        /// How many; a million takes about two gigabytes
+        #[arg(long, default_value = "1000000")]
+        states: u64,
+    },
     /// Hold an evaluator against the original that it follows, over many generated cases
     #[command(subcommand)]
     Differential(Differential),
@@ -75,6 +81,8 @@ enum Bench {
     Psp(bench_psp::Arguments),
     /// What policies in Rego cost at admission, beside Gatekeeper's code
     Rego(bench_rego::Arguments),
+    /// What keeping many tenants apart costs, beside a bare client of the same API server
+    Tenants(steps::Tenants),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +90,7 @@ fn main() -> ExitCode {
         Command::Test { no_e2e } => steps::test(!no_e2e),
         Command::Generate { check } => generate::run(check),
         Command::Races { seconds } => steps::races(seconds),
+        Command::Model { states } => steps::model(states),
         Command::Differential(Differential::Psp(arguments)) => differential::psp(&arguments),
         Command::Differential(Differential::Rego(arguments)) => differential::rego(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
@@ -89,6 +98,7 @@ fn main() -> ExitCode {
         Command::Bench(Bench::Check(arguments)) => bench_check::run(&arguments),
         Command::Bench(Bench::Psp(arguments)) => bench_psp::run(&arguments),
         Command::Bench(Bench::Rego(arguments)) => bench_rego::run(&arguments),
+        Command::Bench(Bench::Tenants(arguments)) => steps::bench_tenants(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
