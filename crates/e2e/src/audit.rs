@@ -1,8 +1,9 @@
 //! What the API server wrote into its audit log.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::bed::Bed;
@@ -71,6 +72,51 @@ impl Bed {
         let mut entries = self.all_since(mark)?;
         entries.retain(|entry| text(entry, "/impersonatedUser/username") == user);
         Ok(entries)
+    }
+
+    /// When the last entry was written. Every entry of later is greater as a text.
+    pub(crate) fn last_stamp(&self) -> anyhow::Result<String> {
+        let log = std::fs::read_to_string(self.layout.audit_log())?;
+        let entries = log
+            .lines()
+            .rev()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let stamps = entries.map(|entry: Value| text(&entry, "/stageTimestamp").to_owned());
+        stamps.into_iter().next().context("the audit log is empty")
+    }
+
+    /// How often a user has written since, dry runs and leases aside, over all files of the log: a
+    /// long one is begun anew.
+    pub(crate) fn count_writes(&self, since: &str, user: &str) -> anyhow::Result<usize> {
+        let mut count = 0;
+        for file in std::fs::read_dir(self.layout.root())? {
+            let name = file?.file_name();
+            let name = name.to_string_lossy();
+            if !(name.starts_with("audit") && name.ends_with(".log")) {
+                continue;
+            }
+            let log = File::open(self.layout.root().join(name.as_ref()))?;
+            for line in BufReader::new(log).lines() {
+                let line = line?;
+                // To read all that was only read would take longer than what is measured.
+                if !line.contains(user)
+                    || ["get", "list", "watch"]
+                        .iter()
+                        .any(|verb| line.contains(&format!("\"verb\":\"{verb}\"")))
+                {
+                    continue;
+                }
+                let Ok(entry) = serde_json::from_str::<Value>(&line) else {
+                    continue;
+                };
+                let counts = text(&entry, "/user/username") == user
+                    && text(&entry, "/stageTimestamp") > since
+                    && text(&entry, "/objectRef/resource") != "leases"
+                    && !text(&entry, "/requestURI").contains("dryRun=All");
+                count += usize::from(counts);
+            }
+        }
+        Ok(count)
     }
 
     fn entries_since(&self, mark: Mark, user: &str) -> anyhow::Result<Vec<Value>> {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bad_input;
+mod bench;
 mod denials;
 mod discovery;
 mod doors;
@@ -99,6 +100,7 @@ pub(crate) fn disruptive(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         pod_policies::DISRUPTIVE,
         rego::DISRUPTIVE,
         races::TRIALS,
+        bench::trials(),
     ];
     tables
         .into_iter()

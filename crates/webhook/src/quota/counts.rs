@@ -30,6 +30,8 @@ struct State {
 struct Object {
     /// What it uses; none if that cannot be read: nothing more is admitted then.
     used: Option<Amounts>,
+    /// Whether it is being deleted: it uses what it uses until it is gone.
+    leaving: bool,
 }
 
 /// Whose a namespace is, as far as the one who counts is concerned.
@@ -150,6 +152,19 @@ impl Counts {
         }
     }
 
+    /// What is used by objects that are being deleted, in these namespaces.
+    pub(crate) fn leaving(&self, is_ours: impl Fn(&str) -> bool) -> Amounts {
+        let state = self.lock();
+        let ours = state.namespaces.iter().filter(|(name, _)| is_ours(name));
+        let mut sum = Amounts::new();
+        for object in ours.flat_map(|(_, objects)| objects.values()) {
+            if let Some(used) = object.used.as_ref().filter(|_| object.leaving) {
+                add(&mut sum, used);
+            }
+        }
+        sum
+    }
+
     /// The namespaces in which something has changed since this was asked last.
     pub(crate) fn stirred(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.lock().stirred)
@@ -180,7 +195,10 @@ impl State {
         let version = version(object).unwrap_or(point);
         let used = usage(counted, object).ok();
         sighted((&uid, version, used.as_ref(), point));
-        let object = Object { used };
+        let object = Object {
+            used,
+            leaving: metadata("deletionTimestamp").is_some(),
+        };
         self.stirred.insert(namespace.to_owned());
         self.namespaces
             .entry(namespace.to_owned())
@@ -198,4 +216,53 @@ fn place(object: &Value) -> Option<(&str, &str)> {
     let metadata = object.get("metadata")?;
     let name = metadata.get("name")?.as_str()?;
     Some((metadata.get("namespace")?.as_str()?, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_being_deleted_is_counted_until_it_is_gone() {
+        let counted = CountedKind::new("", "pods");
+        let counts = Counts {
+            kind: Kind::new("v1", "Pod"),
+            state: Mutex::default(),
+        };
+        let pod = |namespace: &str, version: u64, deleted: Value| {
+            json!({
+                "metadata": {
+                    "name": "a", "namespace": namespace, "uid": namespace,
+                    "resourceVersion": version.to_string(), "deletionTimestamp": deleted,
+                },
+                "spec": {"containers": []},
+            })
+        };
+        let pods = |of: &str| {
+            let leaving = counts.leaving(|name| name == of);
+            let Sum::Of(_, used) = counts.sum(|name| match name == of {
+                true => Whose::Ours,
+                false => Whose::Others,
+            }) else {
+                panic!("not counted");
+            };
+            let count = |amounts: &Amounts| amounts.get("pods").map(ToString::to_string);
+            (count(&used), count(&leaving))
+        };
+        let (one, dying) = (Some("1".to_owned()), json!("2026-01-01T00:00:00Z"));
+        let all = vec![pod("x", 1, Value::Null), pod("y", 2, dying.clone())];
+        counts.hear(&counted, Event::Listed(all), &|_| {});
+        assert_eq!(pods("x"), (one.clone(), None));
+        assert_eq!(pods("y"), (one.clone(), one.clone()));
+        counts.hear(
+            &counted,
+            Event::Applied(pod("x", 3, dying.clone())),
+            &|_| {},
+        );
+        assert_eq!(pods("x"), (one.clone(), one));
+        counts.hear(&counted, Event::Deleted(pod("x", 4, dying)), &|_| {});
+        assert_eq!(pods("x"), (None, None));
+    }
 }

@@ -24,7 +24,7 @@ use bulkhead_isolation::ledger::account::{Account, Counted};
 use bulkhead_isolation::ledger::book::{Book, Charge, Short};
 use bulkhead_isolation::ledger::usage::{growth, usage};
 use bulkhead_model::counted::{CountedKind, kind_of};
-use bulkhead_model::quantity::Amounts;
+use bulkhead_model::quantity::{Amount, Amounts};
 use bulkhead_model::{AdmissionRequest, ClaimKind, Operation, TenantName, TenantRules, Uid};
 
 use self::counts::{Counts, Sum, Whose};
@@ -48,6 +48,8 @@ pub(crate) struct Quotas {
     namespaces: NamespaceCache,
     /// What this replica is called in accounts. A new one for each process.
     me: String,
+    /// Accounts that were asked for, read once for each version of their entries.
+    read: Mutex<BTreeMap<Uid, (String, Arc<Account>)>>,
     counts: Mutex<BTreeMap<CountedKind, Arc<Counts>>>,
     books: Mutex<BTreeMap<String, Arc<TenantBook>>>,
     moved: Arc<tokio::sync::Notify>,
@@ -95,6 +97,7 @@ impl Quotas {
             accounts: LedgerCache::start(cluster, Some(ClaimKind::Quota)),
             namespaces,
             me,
+            read: Mutex::default(),
             counts: Mutex::default(),
             books: Mutex::default(),
             moved: Arc::default(),
@@ -152,7 +155,11 @@ impl Quotas {
                     }
                     let full = !self.others_have(&account, &shorts);
                     if Instant::now() > deadline || full {
-                        return Err(refusal(rules, &account, &charge.amounts));
+                        let leaving = counts.leaving(|name| {
+                            let record = self.namespaces.get(name);
+                            record.is_some_and(|it| it.belongs_to(&rules.tenant, &rules.uid))
+                        });
+                        return Err(refusal(rules, &account, &charge.amounts, &leaving));
                     }
                     let moved = self.moved.notified();
                     let _ = tokio::time::timeout(Duration::from_millis(100), moved).await;
@@ -210,16 +217,28 @@ impl Quotas {
         Ok(Some((about, charge)))
     }
 
-    fn account(&self, rules: &TenantRules) -> Result<Account, String> {
+    fn account(&self, rules: &TenantRules) -> Result<Arc<Account>, String> {
         if self.accounts.stale_for().is_some_and(|age| age > STALE) {
             return Err("the ledger cannot be reached".to_owned());
         }
         let record = self.accounts.entry(ClaimKind::Quota, rules.uid.as_str());
-        let record = record.ok_or("the tenant's account is not known yet, try again shortly")?;
+        let Some(record) = record else {
+            lock(&self.read).remove(&rules.uid);
+            return Err("the tenant's account is not known yet, try again shortly".to_owned());
+        };
+        if let Some((version, account)) = lock(&self.read).get(&rules.uid)
+            && *version == record.version
+        {
+            return Ok(account.clone());
+        }
         let entry = record.entry.as_ref();
         let entry = entry.map_err(|_| "the tenant's account cannot be read")?;
-        Account::parse(&entry.data)
-            .map_err(|error| format!("the tenant's account cannot be read: {error}"))
+        let account = Account::parse(&entry.data)
+            .map_err(|error| format!("the tenant's account cannot be read: {error}"))?;
+        let account = Arc::new(account);
+        let read = (record.version.clone(), account.clone());
+        lock(&self.read).insert(rules.uid.clone(), read);
+        Ok(account)
     }
 
     fn book(&self, rules: &TenantRules) -> Arc<TenantBook> {
@@ -448,16 +467,28 @@ fn suffices(account: &Account, amounts: &Amounts) -> bool {
     amounts.all(|(resource, amount)| account.free(resource).is_none_or(|free| *amount <= free))
 }
 
-/// What the person reads whose request is more than is left.
-fn refusal(rules: &TenantRules, account: &Account, amounts: &Amounts) -> String {
+/// What the person reads whose request is more than is left. What is in use, what of that is about to
+/// go, and what others are about to take add up to why.
+fn refusal(rules: &TenantRules, account: &Account, amounts: &Amounts, leaving: &Amounts) -> String {
     let used = account.used();
     let lines: Vec<String> = amounts
         .iter()
         .filter_map(|(resource, amount)| {
             let (hard, free) = (account.hard.get(resource)?, account.free(resource)?);
-            let used = used.get(resource).copied().unwrap_or_default();
-            (*amount > free)
-                .then(|| format!("{resource}: {amount} asked for, {used} of {hard} in use"))
+            if *amount <= free {
+                return None;
+            }
+            let of = |amounts: &Amounts| amounts.get(resource).copied().unwrap_or_default();
+            let (used, leaving) = (of(&used), of(leaving));
+            let held = hard.minus(free).minus(used);
+            let mut line = format!("{resource}: {amount} asked for, {used} of {hard} in use");
+            if leaving > Amount::ZERO {
+                line += &format!(" ({leaving} by what is being deleted, until it is gone)");
+            }
+            if held > Amount::ZERO {
+                line += &format!(", {held} held for requests that are under way");
+            }
+            Some(line)
         })
         .collect();
     let what = match lines.is_empty() {
@@ -473,4 +504,50 @@ fn refusal(rules: &TenantRules, account: &Account, amounts: &Amounts) -> String 
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_isolation::ledger::account::Lease;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_adds_up() {
+        let pods = |count| Amounts::from([("pods".to_owned(), Amount::whole(count))]);
+        let rules = json!({"tenant": "acme", "uid": "u-1", "profile": "Strict"});
+        let rules: TenantRules = serde_json::from_value(rules).unwrap();
+        let counted = Counted {
+            at: 1,
+            used: pods(3),
+        };
+        let lease = Lease {
+            beat: 1,
+            lent: pods(2),
+        };
+        let mut account = Account {
+            hard: pods(5),
+            base: BTreeMap::from([("pods".to_owned(), counted)]),
+            leases: BTreeMap::from([("other".to_owned(), lease)]),
+        };
+        let said =
+            |account: &Account, leaving: &Amounts| refusal(&rules, account, &pods(1), leaving);
+        let whole = said(&account, &pods(1));
+        assert!(
+            whole.contains("pods: 1 asked for, 3 of 5 in use (1 by what is being deleted, until it is gone), 2 held for requests that are under way. Delete"),
+            "{whole}"
+        );
+        account.leases.clear();
+        account.hard = pods(3);
+        let plain = said(&account, &Amounts::new());
+        assert!(
+            plain.contains(": pods: 1 asked for, 3 of 3 in use. Delete"),
+            "{plain}"
+        );
+        // Lowered under what exists, nothing is held.
+        account.hard = pods(2);
+        let lowered = said(&account, &Amounts::new());
+        assert!(lowered.contains("3 of 2 in use. Delete"), "{lowered}");
+    }
 }

@@ -91,7 +91,7 @@ impl Quotas {
             (ends || (spare && idle) || state.book.has_seen(), spare)
         };
         // Somebody else may lack what this replica does not need.
-        let scarce = |account: Account| {
+        let scarce = |account: Arc<Account>| {
             let mut limited = account.hard.keys();
             limited.any(|resource| account.free(resource) == Some(Amount::ZERO))
         };
