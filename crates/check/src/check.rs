@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bulkhead_api::parse_tenant;
 use bulkhead_controls::{
-    Fill, Inspected, Inspection, ObjectKey, Unjudged, inspect, judge_dockerfile,
+    Fill, Inspected, Inspection, ObjectKey, Unjudged, judge_dockerfile,
 };
 use bulkhead_manifests::{
     Content, Node, Parsed, insertions, looks_like_a_template, parse, parse_dockerfile,
@@ -121,12 +121,13 @@ pub(crate) fn judged(
     settings: &Settings,
     index: &Index,
 ) -> Option<Result<Inspection, Unjudged>> {
-    let request = request(carrier(api_version, kind)?, node);
+    let carriers = &settings.carriers;
+    let request = request(carrier(carriers, api_version, kind)?, node);
     let namespace = field(node, "namespace").filter(|_| !settings.one_tenant);
     let rules = namespace
         .and_then(|namespace| index.tenant_of(namespace))
         .unwrap_or(&settings.tenant);
-    Some(inspect(&request, rules, &|key| index.get(key)))
+    Some(carriers.inspect(&request, rules, &|key| index.get(key)))
 }
 
 struct File<'a> {
@@ -219,7 +220,7 @@ impl File<'_> {
     }
 
     fn policies(&mut self, (api_version, kind, node): (&str, &str, &Node), object: &ObjectName) {
-        let Some(carrier) = carrier(api_version, kind) else {
+        let Some(carrier) = carrier(&self.settings.carriers, api_version, kind) else {
             return;
         };
         let own = POD_SECURITY_POLICY;

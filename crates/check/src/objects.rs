@@ -1,6 +1,7 @@
 //! From an object in a file to the request that would make it.
 
-use bulkhead_controls::carriers::{CARRIERS, Carrier};
+use bulkhead_controls::Carriers;
+use bulkhead_controls::carriers::Carrier;
 use bulkhead_manifests::Node;
 use bulkhead_model::{AdmissionRequest, Gvk, Gvr, Operation, UserInfo};
 use bulkhead_report::ObjectName;
@@ -17,15 +18,19 @@ const MOVED: [(&str, &str, &str); 5] = [
 ];
 
 /// What carries a kind. The version is no matter: rules judge what is common to all of them.
-pub(crate) fn carrier(api_version: &str, kind: &str) -> Option<&'static Carrier> {
+pub(crate) fn carrier<'c>(
+    carriers: &'c Carriers,
+    api_version: &str,
+    kind: &str,
+) -> Option<&'c Carrier> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let moved = MOVED
         .iter()
         .find(|(old, moved, _)| (*old, *moved) == (group, kind));
     let group = moved.map_or(group, |(_, _, new)| new);
-    CARRIERS
+    carriers
         .iter()
-        .find(|carrier| (carrier.group, carrier.kind) == (group, kind))
+        .find(|carrier| carrier.group == group && carrier.kind == kind)
 }
 
 /// The request that makes the object.
@@ -34,14 +39,14 @@ pub(crate) fn request<'a>(carrier: &Carrier, node: &'a Node) -> AdmissionRequest
     AdmissionRequest {
         uid: "file".into(),
         kind: Gvk {
-            group: text(carrier.group),
+            group: text(&carrier.group),
             version: text(carrier.version),
-            kind: text(carrier.kind),
+            kind: text(&carrier.kind),
         },
         resource: Gvr {
-            group: text(carrier.group),
+            group: text(&carrier.group),
             version: text(carrier.version),
-            resource: text(carrier.resource),
+            resource: text(&carrier.resource),
         },
         sub_resource: None,
         name: field(node, "name").unwrap_or_default().to_owned(),

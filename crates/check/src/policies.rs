@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bulkhead_controls::carriers::{Carrier, Holds};
+use bulkhead_controls::carriers::Carrier;
 use bulkhead_manifests::{Content, Node, Parsed, parse};
-use bulkhead_model::view::Pod as View;
 use bulkhead_model::{FieldPath, Json};
 use bulkhead_psp::{Denied, KIND, Pod, PodSecurityPolicy, Verdict, complaints};
 use bulkhead_rego::{Loader, Refusal, place_in_file, policy_id};
@@ -77,30 +76,21 @@ impl Policies {
             return Vec::new();
         }
         let object = node.to_json();
-        let paths = carrier.holds.iter().filter_map(|holds| match holds {
-            Holds::Pod => Some(""),
-            Holds::Template(at) => Some(*at),
-            _ => None,
-        });
-        paths.flat_map(|at| self.pod(&object, at)).collect()
+        let places = carrier.places(&object).into_iter();
+        places
+            .flat_map(|(at, value)| self.pod(&at, value))
+            .collect()
     }
 
-    fn pod<'j>(&self, object: &'j Json<'j>, at: &'static str) -> Vec<(FieldPath, String)> {
-        let value = at
-            .split('.')
-            .filter(|step| !step.is_empty())
-            .try_fold(object, |value, step| value.get(step));
-        let Some(value) = value.filter(|_| View::find(object, at).is_some()) else {
-            return Vec::new();
-        };
+    fn pod(&self, at: &FieldPath, value: &Json<'_>) -> Vec<(FieldPath, String)> {
         let pod = match Pod::read(value) {
             Ok(pod) => pod,
-            Err(malformed) => return vec![(FieldPath::of(at), malformed.to_string())],
+            Err(malformed) => return vec![(at.clone(), malformed.to_string())],
         };
         let by = match self.pod_security.admit(&pod, &|_| Some(true)) {
             Verdict::Denied(Denied::Refused { by, .. }) => by,
             Verdict::Denied(denied @ Denied::NoPolicies) => {
-                return vec![(FieldPath::of(at), denied.to_string())];
+                return vec![(at.clone(), denied.to_string())];
             }
             // Everything may be used, so nothing is asked.
             Verdict::Admitted(_) | Verdict::Ask(_) => return Vec::new(),
@@ -108,7 +98,7 @@ impl Policies {
         if let [(name, errors)] = by.as_slice() {
             let one = |error: &bulkhead_psp::FieldError| {
                 let words = format!("is refused by the policy `{name}`: {}", error.message);
-                (error.place().below(FieldPath::of(at)), words)
+                (error.place().below(at.clone()), words)
             };
             return errors.iter().map(one).collect();
         }
@@ -118,7 +108,7 @@ impl Policies {
         });
         let words = each.collect::<Vec<_>>().join(". ");
         vec![(
-            FieldPath::of(at).then("spec"),
+            at.clone().then("spec"),
             format!("is refused by every policy: {words}"),
         )]
     }

@@ -1,6 +1,7 @@
 //! What a file is held to.
 
 use bulkhead_api::parse_tenant;
+use bulkhead_controls::Carriers;
 use bulkhead_manifests::{Parsed, parse};
 use bulkhead_model::{Profile, TenantRules};
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub as_admitted: bool,
     /// What pods must fit besides the controls.
     pub policies: Policies,
+    /// The kinds that hold pods.
+    pub carriers: Carriers,
 }
 
 /// Why settings cannot be used.
@@ -83,6 +86,7 @@ impl Settings {
             ignore: Vec::new(),
             as_admitted: false,
             policies: Policies::default(),
+            carriers: Carriers::default(),
         })
     }
 
@@ -110,6 +114,7 @@ impl Settings {
             ignore: Vec::new(),
             as_admitted: false,
             policies: Policies::default(),
+            carriers: Carriers::default(),
         })
     }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bulkhead_controls::{Carriers, PodTemplate};
 use bulkhead_gateway::{Allowance, Allowances, AuditTarget};
 use bulkhead_serve::LogFormat;
 use clap::Args;
@@ -18,7 +19,26 @@ pub(crate) struct Webhook {
     #[arg(long, value_name = "FILE")]
     kubeconfig: PathBuf,
     #[command(flatten)]
+    kinds: Kinds,
+    #[command(flatten)]
     serving: Serving,
+}
+
+/// What of the cluster's own kinds makes pods.
+#[derive(Args)]
+pub(crate) struct Kinds {
+    /// A kind of a CustomResourceDefinition that holds pod templates, and where, such as
+    /// `rollouts.argoproj.io/Rollout=.spec.template` or
+    /// `rayclusters.ray.io/RayCluster=.spec.workerGroupSpecs[*].template`. May be repeated.
+    #[arg(long = "pod-template", value_name = "PLURAL.GROUP/KIND=PATH")]
+    pub(crate) pod_templates: Vec<PodTemplate>,
+}
+
+impl Kinds {
+    /// Kubernetes' own kinds and these.
+    pub(crate) fn carriers(&self) -> anyhow::Result<Carriers> {
+        Carriers::with(self.pod_templates.iter().cloned()).context("--pod-template")
+    }
 }
 
 #[derive(Args)]
@@ -69,6 +89,8 @@ pub(crate) struct Gateway {
     /// Take IAM tokens of EKS (`aws eks get-token`), which the API server then has reviewed.
     #[arg(long)]
     aws_iam_tokens: bool,
+    #[command(flatten)]
+    kinds: Kinds,
     #[command(flatten)]
     limits: GatewayLimits,
     /// Where the audit log goes, a line of JSON for each request: a file, or `-` for the standard output.
@@ -163,6 +185,7 @@ struct Logging {
 pub(crate) fn webhook(arguments: Webhook) -> anyhow::Result<ExitCode> {
     let Webhook {
         kubeconfig,
+        kinds,
         serving:
             Serving {
                 tls_cert,
@@ -176,6 +199,7 @@ pub(crate) fn webhook(arguments: Webhook) -> anyhow::Result<ExitCode> {
         tls_cert,
         tls_key,
         listen,
+        carriers: kinds.carriers()?,
     };
     run(&logging, |stop| bulkhead_webhook::run(config, stop))
 }
@@ -217,6 +241,7 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         audience,
         authentication_config,
         aws_iam_tokens,
+        kinds,
         limits,
         audit_log,
         health,
@@ -239,6 +264,7 @@ pub(crate) fn gateway(arguments: Gateway) -> anyhow::Result<ExitCode> {
         authentication_config,
         aws_iam_tokens,
         allowances: limits.allowances(),
+        carriers: kinds.carriers()?,
         audit_log: match audit_log.as_os_str().as_encoded_bytes() {
             b"-" => AuditTarget::Stdout,
             _ => AuditTarget::File(audit_log),

@@ -1,28 +1,35 @@
 //! Where pods, Services and claims stand: the one table that says which requests are judged, and
-//! which webhook configurations bring them to us. A kind that is missing here is refused.
+//! which webhook configurations bring them to us. A kind that is missing here, and that no
+//! configuration names, is refused.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
 
 use bulkhead_model::Json;
-use bulkhead_model::view::Pod;
+use bulkhead_model::view::{Pod, TemplatePath, TemplatePathError};
 use bulkhead_model::{AdmissionRequest, FieldPath, Gvr};
 
 use crate::claim::Claim;
 use crate::service::Service;
 
 /// A kind of object that the rules cover.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Carrier {
     /// API group, empty for the core.
-    pub group: &'static str,
+    pub group: Cow<'static, str>,
     /// API version: the API server converts others for us. `*` for any.
     pub version: &'static str,
     /// Kind.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The plural name in URLs.
-    pub resource: &'static str,
+    pub resource: Cow<'static, str>,
     /// Subresources that change what is judged. Not `status`: a guard holds it.
     pub subresources: &'static [&'static str],
     /// What is in it.
     pub holds: &'static [Holds],
+    /// Where else pod templates stand, in a kind that a configuration names.
+    pub templates: Vec<TemplatePath>,
     /// Set where this is no object of the resource, but what is sent to a subresource of it.
     pub only: Option<Only>,
     /// When it is judged.
@@ -70,14 +77,19 @@ const TEMPLATE: &[Holds] = &[Holds::Template("spec.template")];
 /// Every kind that the rules cover.
 pub static CARRIERS: &[Carrier] = &[
     core("ServiceAccount", "serviceaccounts", &[Holds::Object]),
-    Carrier {
-        only: Some(Only {
-            subresource: "token",
-            group: "authentication.k8s.io",
-        }),
-        phase: Phase::Mutation,
-        ..core("TokenRequest", "serviceaccounts", &[Holds::Object])
-    },
+    kind(
+        ("", "v1"),
+        ("TokenRequest", "serviceaccounts"),
+        &[Holds::Object],
+        How {
+            only: Some(Only {
+                subresource: "token",
+                group: "authentication.k8s.io",
+            }),
+            phase: Phase::Mutation,
+            ..AS_STORED
+        },
+    ),
     grouped(
         "rbac.authorization.k8s.io",
         "Role",
@@ -90,10 +102,15 @@ pub static CARRIERS: &[Carrier] = &[
         "rolebindings",
         &[Holds::Object],
     ),
-    Carrier {
-        subresources: &["ephemeralcontainers", "resize"],
-        ..core("Pod", "pods", &[Holds::Pod])
-    },
+    kind(
+        ("", "v1"),
+        ("Pod", "pods"),
+        &[Holds::Pod],
+        How {
+            subresources: &["ephemeralcontainers", "resize"],
+            ..AS_STORED
+        },
+    ),
     core(
         "PodTemplate",
         "podtemplates",
@@ -164,73 +181,215 @@ pub static CARRIERS: &[Carrier] = &[
 /// A version that stands for all: of kinds whose versions come and go and look alike to the rules.
 pub(crate) const ANY_VERSION: &str = "*";
 
-const fn gateway(kind: &'static str, resource: &'static str) -> Carrier {
-    Carrier {
-        version: ANY_VERSION,
-        ..grouped(
-            "gateway.networking.k8s.io",
-            kind,
-            resource,
-            &[Holds::Object],
-        )
-    }
+/// By which requests objects of a kind come.
+struct How {
+    subresources: &'static [&'static str],
+    only: Option<Only>,
+    phase: Phase,
 }
 
-const fn core(kind: &'static str, resource: &'static str, holds: &'static [Holds]) -> Carrier {
-    grouped("", kind, resource, holds)
+const AS_STORED: How = How {
+    subresources: &[],
+    only: None,
+    phase: Phase::Validation,
+};
+
+const fn gateway(name: &'static str, resource: &'static str) -> Carrier {
+    const GROUP: &str = "gateway.networking.k8s.io";
+    kind(
+        (GROUP, ANY_VERSION),
+        (name, resource),
+        &[Holds::Object],
+        AS_STORED,
+    )
+}
+
+const fn core(name: &'static str, resource: &'static str, holds: &'static [Holds]) -> Carrier {
+    grouped("", name, resource, holds)
 }
 
 const fn grouped(
     group: &'static str,
-    kind: &'static str,
+    name: &'static str,
     resource: &'static str,
     holds: &'static [Holds],
 ) -> Carrier {
-    Carrier {
-        group,
-        version: "v1",
-        kind,
-        resource,
-        subresources: &[],
-        holds,
-        only: None,
-        phase: Phase::Validation,
-    }
+    kind((group, "v1"), (name, resource), holds, AS_STORED)
 }
 
+const DEVICES: &str = "resource.k8s.io";
+
 const fn devices(version: &'static str) -> Carrier {
-    const GROUP: &str = "resource.k8s.io";
-    Carrier {
-        version,
-        ..grouped(GROUP, "ResourceClaim", "resourceclaims", &[Holds::Object])
-    }
+    let names = ("ResourceClaim", "resourceclaims");
+    kind((DEVICES, version), names, &[Holds::Object], AS_STORED)
 }
 
 const fn device_templates(version: &'static str) -> Carrier {
-    const KIND: &str = "ResourceClaimTemplate";
+    let names = ("ResourceClaimTemplate", "resourceclaimtemplates");
+    kind((DEVICES, version), names, &[Holds::Object], AS_STORED)
+}
+
+const fn kind(
+    (group, version): (&'static str, &'static str),
+    (kind, resource): (&'static str, &'static str),
+    holds: &'static [Holds],
+    how: How,
+) -> Carrier {
     Carrier {
-        kind: KIND,
-        resource: "resourceclaimtemplates",
-        ..devices(version)
+        group: Cow::Borrowed(group),
+        version,
+        kind: Cow::Borrowed(kind),
+        resource: Cow::Borrowed(resource),
+        subresources: how.subresources,
+        holds,
+        templates: Vec::new(),
+        only: how.only,
+        phase: how.phase,
     }
 }
 
-/// Whether [`crate::judge`] judges requests for this resource.
-#[must_use]
-pub fn covers(resource: &Gvr, subresource: Option<&str>) -> bool {
-    CARRIERS
-        .iter()
-        .any(|carrier| carrier.serves(resource, subresource))
+/// The kinds that the rules cover: Kubernetes' own, and those with pod templates that a
+/// configuration names. Judging is a method of it ([`Carriers::judge`]); [`crate::judge`] and the
+/// like know Kubernetes' own alone.
+#[derive(Debug, Clone, Default)]
+pub struct Carriers {
+    named: Vec<Carrier>,
 }
 
-/// The carrier that a request is about.
-pub(crate) fn of(request: &AdmissionRequest<'_>) -> Option<&'static Carrier> {
-    CARRIERS.iter().find(|carrier| {
-        carrier.serves(&request.resource, request.sub_resource.as_deref())
-            && carrier.kind_group() == request.kind.group
-            && carrier.is_version(&request.kind.version)
-            && carrier.kind == request.kind.kind
-    })
+/// What a configuration says of a kind: `rollouts.argoproj.io/Rollout=.spec.template`, the name of
+/// its CustomResourceDefinition (plural name and group), the kind, and the way to its templates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodTemplate {
+    resource: String,
+    group: String,
+    kind: String,
+    path: TemplatePath,
+}
+
+/// Why a configuration of kinds cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PodTemplateError {
+    /// Not of the form.
+    #[error(
+        "`{0}` names no kind with pod templates: expected PLURAL.GROUP/KIND=PATH, such as `rollouts.argoproj.io/Rollout=.spec.template`"
+    )]
+    Form(String),
+    /// No path.
+    #[error(transparent)]
+    Path(#[from] TemplatePathError),
+    /// One of Kubernetes' own kinds, whose pods are found already.
+    #[error(
+        "the templates of `{0}` are Kubernetes' own and judged already: name only kinds of CustomResourceDefinitions"
+    )]
+    Known(String),
+    /// One resource under two kinds.
+    #[error("`{0}` has one kind, not two")]
+    Kinds(String),
+}
+
+impl FromStr for PodTemplate {
+    type Err = PodTemplateError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let form = || PodTemplateError::Form(text.to_owned());
+        let (names, path) = text.split_once('=').ok_or_else(form)?;
+        let (definition, kind) = names.split_once('/').ok_or_else(form)?;
+        let (resource, group) = definition.split_once('.').ok_or_else(form)?;
+        let label = |label: &str| {
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            !label.is_empty() && label.bytes().all(plain)
+        };
+        let kinds = kind.bytes().all(|b| b.is_ascii_alphanumeric()) && !kind.is_empty();
+        if !label(resource) || !group.contains('.') || !group.split('.').all(label) || !kinds {
+            return Err(form());
+        }
+        Ok(Self {
+            resource: resource.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            path: path.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for PodTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            resource,
+            group,
+            kind,
+            path,
+        } = self;
+        write!(f, "{resource}.{group}/{kind}={path}")
+    }
+}
+
+impl Carriers {
+    /// Kubernetes' own kinds alone.
+    pub const BUILT_IN: &'static Self = &Self { named: Vec::new() };
+
+    /// Kubernetes' own kinds and these.
+    ///
+    /// # Errors
+    /// If one of them is Kubernetes' own, or has two names.
+    pub fn with(
+        templates: impl IntoIterator<Item = PodTemplate>,
+    ) -> Result<Self, PodTemplateError> {
+        let mut named: Vec<Carrier> = Vec::new();
+        for template in templates {
+            let PodTemplate {
+                resource,
+                group,
+                kind,
+                path,
+            } = template;
+            let name = || format!("{resource}.{group}");
+            if CARRIERS.iter().any(|known| known.group == group) {
+                return Err(PodTemplateError::Known(name()));
+            }
+            let same = named
+                .iter_mut()
+                .find(|other| other.resource == resource && other.group == group);
+            match same {
+                Some(other) if other.kind != kind => return Err(PodTemplateError::Kinds(name())),
+                Some(other) => other.templates.push(path),
+                None => named.push(Carrier {
+                    group: Cow::Owned(group),
+                    version: ANY_VERSION,
+                    kind: Cow::Owned(kind),
+                    resource: Cow::Owned(resource),
+                    subresources: &[],
+                    holds: &[Holds::Object],
+                    templates: vec![path],
+                    only: None,
+                    phase: Phase::Validation,
+                }),
+            }
+        }
+        Ok(Self { named })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Carrier> {
+        CARRIERS.iter().chain(&self.named)
+    }
+
+    /// Whether requests for this resource are judged.
+    #[must_use]
+    pub fn covers(&self, resource: &Gvr, subresource: Option<&str>) -> bool {
+        self.iter()
+            .any(|carrier| carrier.serves(resource, subresource))
+    }
+
+    /// The carrier that a request is about.
+    pub(crate) fn of(&self, request: &AdmissionRequest<'_>) -> Option<&Carrier> {
+        self.iter().find(|carrier| {
+            carrier.serves(&request.resource, request.sub_resource.as_deref())
+                && carrier.kind_group() == request.kind.group
+                && carrier.is_version(&request.kind.version)
+                && carrier.kind == request.kind.kind
+        })
+    }
 }
 
 impl Carrier {
@@ -251,25 +410,48 @@ impl Carrier {
 
     /// The API group of the kind, which a subresource may take from elsewhere.
     #[must_use]
-    pub fn kind_group(&self) -> &'static str {
-        self.only.map_or(self.group, |only| only.group)
+    pub fn kind_group(&self) -> &str {
+        self.only.map_or(&*self.group, |only| only.group)
     }
 
     /// Whether the object only says how pods are to be made.
     #[must_use]
     pub fn is_template(&self) -> bool {
-        self.holds
-            .iter()
-            .any(|held| matches!(held, Holds::Template(_)))
+        let template = |held: &Holds| matches!(held, Holds::Template(_));
+        !self.templates.is_empty() || self.holds.iter().any(template)
     }
 
     /// Every pod of an object of this kind.
-    pub(crate) fn pods<'a>(&self, object: &'a Json<'a>) -> impl Iterator<Item = Pod<'a>> {
-        self.holds.iter().filter_map(move |held| match *held {
+    pub(crate) fn pods<'a>(&'a self, object: &'a Json<'a>) -> impl Iterator<Item = Pod<'a>> {
+        let held = self.holds.iter().filter_map(move |held| match *held {
             Holds::Pod => Pod::find(object, ""),
             Holds::Template(at) => Pod::find(object, at),
             Holds::Service | Holds::Claim | Holds::ClaimTemplates(_) | Holds::Object => None,
-        })
+        });
+        held.chain(
+            self.templates
+                .iter()
+                .flat_map(move |path| Pod::along(object, path)),
+        )
+    }
+
+    /// Every place of an object of this kind where a pod stands, and what stands there.
+    #[must_use]
+    pub fn places<'a>(&self, object: &'a Json<'a>) -> Vec<(FieldPath, &'a Json<'a>)> {
+        let held = self.holds.iter().filter_map(|held| {
+            let dotted = match *held {
+                Holds::Pod => "",
+                Holds::Template(dotted) => dotted,
+                _ => return None,
+            };
+            let (value, path) = at(object, dotted);
+            Some((path, value?))
+        });
+        let named = self
+            .templates
+            .iter()
+            .filter_map(|path| path.templates(object).ok());
+        held.chain(named.flatten()).collect()
     }
 
     /// Every Service of an object of this kind.
@@ -279,7 +461,7 @@ impl Carrier {
     }
 
     /// Every claim of an object of this kind, those that its pods' volumes carry among them.
-    pub(crate) fn claims<'a>(&self, object: &'a Json<'a>) -> impl Iterator<Item = Claim<'a>> {
+    pub(crate) fn claims<'a>(&'a self, object: &'a Json<'a>) -> impl Iterator<Item = Claim<'a>> {
         let own = self
             .holds
             .contains(&Holds::Claim)
@@ -340,10 +522,55 @@ mod tests {
             ("", "serviceaccounts", Some("status"), false),
         ] {
             assert_eq!(
-                covers(&gvr(group, resource), sub),
+                Carriers::BUILT_IN.covers(&gvr(group, resource), sub),
                 expect,
                 "{resource}/{sub:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_configuration_adds_kinds_that_kubernetes_does_not_have() {
+        let parse = |text: &str| text.parse::<PodTemplate>();
+        let rollouts = parse("rollouts.argoproj.io/Rollout=.spec.template").unwrap();
+        let ray = ["headGroupSpec", "workerGroupSpecs[*]"].map(|at| {
+            parse(&format!(
+                "rayclusters.ray.io/RayCluster=.spec.{at}.template"
+            ))
+            .unwrap()
+        });
+        let carriers = Carriers::with([rollouts].into_iter().chain(ray)).unwrap();
+        let named: Vec<_> = carriers
+            .named
+            .iter()
+            .map(|it| (&*it.resource, it.templates.len()))
+            .collect();
+        assert_eq!(named, [("rollouts", 1), ("rayclusters", 2)]);
+        assert!(carriers.covers(&gvr("argoproj.io", "rollouts"), None));
+        assert!(!carriers.covers(&gvr("argoproj.io", "rollouts"), Some("status")));
+        assert!(!Carriers::BUILT_IN.covers(&gvr("argoproj.io", "rollouts"), None));
+        for text in [
+            "",
+            "rollouts/Rollout=.spec",
+            "rollouts.argoproj.io=.spec",
+            "rollouts.argoproj.io/Rollout",
+            "rollouts.argoproj.io/Rollout=",
+            "Rollouts.argoproj.io/Rollout=.spec.template",
+            "rollouts.io/Rollout=.spec",
+            "rollouts.argoproj.io/Roll out=.spec.template",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        let known = parse("deployments.networking.k8s.io/Deployment=.spec.template").unwrap();
+        assert!(matches!(
+            Carriers::with([known]),
+            Err(PodTemplateError::Known(_))
+        ));
+        let two = ["Rollout", "Other"]
+            .map(|kind| parse(&format!("rollouts.argoproj.io/{kind}=.spec.template")).unwrap());
+        assert!(matches!(
+            Carriers::with(two),
+            Err(PodTemplateError::Kinds(_))
+        ));
     }
 }

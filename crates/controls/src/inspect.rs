@@ -6,13 +6,12 @@
 
 use bulkhead_model::{AdmissionRequest, FieldPath, Finding, Json, TenantRules};
 
-use crate::carriers::Carrier;
+use crate::carriers::{Carrier, Carriers};
 use crate::context::Context;
 use crate::control::Mend;
 use crate::facts::{Facts, ObjectKey};
 use crate::fills::{Fills, Reach, Setting, apply};
 use crate::judge::{Unjudged, context, findings, in_shape};
-use crate::lookups::needed;
 use crate::pod::runs_on_linux;
 use crate::registry::REGISTRY;
 
@@ -51,61 +50,64 @@ pub struct Inspected {
 /// From a pod to its claim, to the volume, to the class.
 const ROUNDS: usize = 8;
 
-/// Judges an object as it stands. `look_up` finds objects in the other files.
-///
-/// # Errors
-/// As [`crate::judge`].
-pub fn inspect<'a>(
-    request: &AdmissionRequest<'_>,
-    rules: &TenantRules,
-    look_up: &dyn Fn(&ObjectKey) -> Option<&'a Json<'static>>,
-) -> Result<Inspection, Unjudged> {
-    let (carrier, object) = in_shape(request)?;
-    let mut facts = Facts::NONE.clone();
-    let mut missing = Vec::new();
-    for _ in 0..ROUNDS {
-        missing = needed(request, rules, &facts);
-        let before = missing.len();
-        missing.retain(|key| match look_up(key) {
-            Some(object) => {
-                facts.learn(key.clone(), Some(object.clone()));
-                false
+impl Carriers {
+    /// Judges an object as it stands. `look_up` finds objects in the other files.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub fn inspect<'a>(
+        &self,
+        request: &AdmissionRequest<'_>,
+        rules: &TenantRules,
+        look_up: &dyn Fn(&ObjectKey) -> Option<&'a Json<'static>>,
+    ) -> Result<Inspection, Unjudged> {
+        let (carrier, object) = in_shape(self, request)?;
+        let mut facts = Facts::NONE.clone();
+        let mut missing = Vec::new();
+        for _ in 0..ROUNDS {
+            missing = self.needed(request, rules, &facts);
+            let before = missing.len();
+            missing.retain(|key| match look_up(key) {
+                Some(object) => {
+                    facts.learn(key.clone(), Some(object.clone()));
+                    false
+                }
+                None => true,
+            });
+            if missing.len() == before {
+                break;
             }
-            None => true,
-        });
-        if missing.len() == before {
-            break;
         }
+        let now = context(request, rules, &facts);
+        let found = findings(carrier, object, &now);
+        let unchecked = if missing.is_empty() {
+            Vec::new()
+        } else {
+            let alone = facts.looked_up();
+            let denied = findings(carrier, object, &context(request, rules, &alone));
+            denied
+                .into_iter()
+                .filter(|finding| !found.contains(finding))
+                .collect()
+        };
+        let (fills, mended) = fills(carrier, object, &now);
+        let left = if fills.is_empty() {
+            found.clone()
+        } else {
+            findings(carrier, &mended, &now)
+        };
+        let judged = |finding: Finding| Inspected {
+            mendable: !left
+                .iter()
+                .any(|other| (other.control, &other.path) == (finding.control, &finding.path)),
+            finding,
+        };
+        Ok(Inspection {
+            findings: found.into_iter().map(judged).collect(),
+            unchecked,
+            fills,
+        })
     }
-    let now = context(request, rules, &facts);
-    let found = findings(carrier, object, &now);
-    let unchecked = if missing.is_empty() {
-        Vec::new()
-    } else {
-        let alone = facts.looked_up();
-        let denied = findings(carrier, object, &context(request, rules, &alone));
-        denied
-            .into_iter()
-            .filter(|finding| !found.contains(finding))
-            .collect()
-    };
-    let (fills, mended) = fills(carrier, object, &now);
-    let left = if fills.is_empty() {
-        found.clone()
-    } else {
-        findings(carrier, &mended, &now)
-    };
-    let judged = |finding: Finding| Inspected {
-        mendable: !left
-            .iter()
-            .any(|other| (other.control, &other.path) == (finding.control, &finding.path)),
-        finding,
-    };
-    Ok(Inspection {
-        findings: found.into_iter().map(judged).collect(),
-        unchecked,
-        fills,
-    })
 }
 
 /// The object with these values in the fields that nobody has set.

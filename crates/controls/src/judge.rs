@@ -3,7 +3,7 @@
 use bulkhead_model::view::Pod;
 use bulkhead_model::{AdmissionRequest, FieldPath, Finding, Gvk, Json, Operation, TenantRules};
 
-use crate::carriers::{self, Carrier};
+use crate::carriers::{Carrier, Carriers};
 use crate::context::{Context, Findings};
 use crate::control::{Mend, Rule};
 use crate::facts::Facts;
@@ -64,24 +64,104 @@ fn tail(name: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-/// Every finding of every rule, in the registry's order. Pod templates are judged as their pods
-/// will be after mending; everything else as it stands, so a Pod has to be mended first.
-///
-/// An UPDATE is judged with the object as it was, which a claim's volume is compared with. Whoever
-/// does not have it leaves UPDATEs to somebody who does.
+/// [`Carriers::judge`], of Kubernetes' own kinds.
 ///
 /// # Errors
-/// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.
+/// As there.
 pub fn judge(
     request: &AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
 ) -> Result<Vec<Finding>, Unjudged> {
-    let (carrier, sent) = in_shape(request)?;
-    Ok(judged(carrier, sent, &context(request, rules, facts)))
+    Carriers::BUILT_IN.judge(request, rules, facts)
 }
 
-fn judged(carrier: &'static Carrier, sent: &Json<'_>, context: &Context<'_>) -> Vec<Finding> {
+/// [`Carriers::mend_and_judge`], of Kubernetes' own kinds.
+///
+/// # Errors
+/// As there.
+pub fn mend_and_judge(
+    request: &mut AdmissionRequest<'_>,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Result<(Vec<Addition>, Vec<Finding>), Unjudged> {
+    Carriers::BUILT_IN.mend_and_judge(request, rules, facts)
+}
+
+/// [`Carriers::mend`], of Kubernetes' own kinds.
+#[must_use]
+pub fn mend<'a>(
+    request: &AdmissionRequest<'a>,
+    rules: &TenantRules,
+    facts: &Facts,
+) -> Option<Json<'a>> {
+    Carriers::BUILT_IN.mend(request, rules, facts)
+}
+
+impl Carriers {
+    /// Every finding of every rule, in the registry's order. Pod templates are judged as their pods
+    /// will be after mending; everything else as it stands, so a Pod has to be mended first.
+    ///
+    /// An UPDATE is judged with the object as it was, which a claim's volume is compared with. Whoever
+    /// does not have it leaves UPDATEs to somebody who does.
+    ///
+    /// # Errors
+    /// If no rule covers the kind, or the object has a shape that Kubernetes' objects do not have.
+    pub fn judge(
+        &self,
+        request: &AdmissionRequest<'_>,
+        rules: &TenantRules,
+        facts: &Facts,
+    ) -> Result<Vec<Finding>, Unjudged> {
+        let (carrier, sent) = in_shape(self, request)?;
+        Ok(judged(carrier, sent, &context(request, rules, facts)))
+    }
+
+    /// Mends the request's object where it stands, as [`Self::mend`] would, and judges the result. The
+    /// first part of the answer is what was done, as JSON patch operations.
+    ///
+    /// # Errors
+    /// As [`Self::judge`]; the object may have been mended nevertheless.
+    pub fn mend_and_judge(
+        &self,
+        request: &mut AdmissionRequest<'_>,
+        rules: &TenantRules,
+        facts: &Facts,
+    ) -> Result<(Vec<Addition>, Vec<Finding>), Unjudged> {
+        let (carrier, object) = in_shape(self, request)?;
+        let operations = match reach(carrier, request) {
+            Some(reach) => {
+                let fills = fills(carrier, object, reach, &context(request, rules, facts));
+                match &mut request.object {
+                    Some(object) => apply(fills, object),
+                    None => Vec::new(),
+                }
+            }
+            None => Vec::new(),
+        };
+        // Mends add values of the right shape, so it needs no second look.
+        let object = request.object.as_ref().ok_or(Unjudged::NoObject)?;
+        let findings = judged(carrier, object, &context(request, rules, facts));
+        Ok((operations, findings))
+    }
+
+    /// The object with the safe values added; none if there is nothing to add. Only Pods are mended:
+    /// whole on CREATE, and the ephemeral containers that an UPDATE of `pods/ephemeralcontainers`
+    /// adds. Templates stay as their authors keep them.
+    #[must_use]
+    pub fn mend<'a>(
+        &self,
+        request: &AdmissionRequest<'a>,
+        rules: &TenantRules,
+        facts: &Facts,
+    ) -> Option<Json<'a>> {
+        let (carrier, object) = covered(self, request).ok()?;
+        let context = context(request, rules, facts);
+        mended(carrier, object, reach(carrier, request)?, &context)
+    }
+}
+
+fn judged(carrier: &Carrier, sent: &Json<'_>, context: &Context<'_>) -> Vec<Finding> {
     let mended = carrier
         .is_template()
         .then(|| mended(carrier, sent, Reach::Whole, context))
@@ -89,38 +169,12 @@ fn judged(carrier: &'static Carrier, sent: &Json<'_>, context: &Context<'_>) -> 
     findings(carrier, mended.as_ref().unwrap_or(sent), context)
 }
 
-/// Mends the request's object where it stands, as [`mend`] would, and judges the result. The
-/// first part of the answer is what was done, as JSON patch operations.
-///
-/// # Errors
-/// As [`judge`]; the object may have been mended nevertheless.
-pub fn mend_and_judge(
-    request: &mut AdmissionRequest<'_>,
-    rules: &TenantRules,
-    facts: &Facts,
-) -> Result<(Vec<Addition>, Vec<Finding>), Unjudged> {
-    let (carrier, object) = in_shape(request)?;
-    let operations = match reach(carrier, request) {
-        Some(reach) => {
-            let fills = fills(carrier, object, reach, &context(request, rules, facts));
-            match &mut request.object {
-                Some(object) => apply(fills, object),
-                None => Vec::new(),
-            }
-        }
-        None => Vec::new(),
-    };
-    // Mends add values of the right shape, so it needs no second look.
-    let object = request.object.as_ref().ok_or(Unjudged::NoObject)?;
-    let findings = judged(carrier, object, &context(request, rules, facts));
-    Ok((operations, findings))
-}
-
 /// What carries pods, Services or claims in the request, and the object, if it has the shape of one.
-pub(crate) fn in_shape<'r, 'a>(
+pub(crate) fn in_shape<'c, 'r, 'a>(
+    carriers: &'c Carriers,
     request: &'r AdmissionRequest<'a>,
-) -> Result<(&'static Carrier, &'r Json<'a>), Unjudged> {
-    let (carrier, sent) = covered(request)?;
+) -> Result<(&'c Carrier, &'r Json<'a>), Unjudged> {
+    let (carrier, sent) = covered(carriers, request)?;
     shape::check(carrier, sent).map_err(
         |Misfit {
              path,
@@ -154,7 +208,7 @@ pub(crate) fn context<'a>(
 }
 
 pub(crate) fn findings(
-    carrier: &'static Carrier,
+    carrier: &Carrier,
     object: &Json<'_>,
     context: &Context<'_>,
 ) -> Vec<Finding> {
@@ -191,20 +245,6 @@ pub(crate) fn findings(
     findings.into_vec()
 }
 
-/// The object with the safe values added; none if there is nothing to add. Only Pods are mended:
-/// whole on CREATE, and the ephemeral containers that an UPDATE of `pods/ephemeralcontainers`
-/// adds. Templates stay as their authors keep them.
-#[must_use]
-pub fn mend<'a>(
-    request: &AdmissionRequest<'a>,
-    rules: &TenantRules,
-    facts: &Facts,
-) -> Option<Json<'a>> {
-    let (carrier, object) = covered(request).ok()?;
-    let context = context(request, rules, facts);
-    mended(carrier, object, reach(carrier, request)?, &context)
-}
-
 /// What of the request's object may be mended; none if nothing.
 fn reach<'a>(carrier: &Carrier, request: &'a AdmissionRequest<'_>) -> Option<Reach<'a>> {
     let subresource = request
@@ -221,10 +261,11 @@ fn reach<'a>(carrier: &Carrier, request: &'a AdmissionRequest<'_>) -> Option<Rea
     }
 }
 
-pub(crate) fn covered<'r, 'a>(
+pub(crate) fn covered<'c, 'r, 'a>(
+    carriers: &'c Carriers,
     request: &'r AdmissionRequest<'a>,
-) -> Result<(&'static Carrier, &'r Json<'a>), Unjudged> {
-    let carrier = carriers::of(request).ok_or_else(|| Unjudged::UnknownKind {
+) -> Result<(&'c Carrier, &'r Json<'a>), Unjudged> {
+    let carrier = carriers.of(request).ok_or_else(|| Unjudged::UnknownKind {
         kind: request.kind.clone(),
         subresource: request.sub_resource.clone(),
     })?;

@@ -33,6 +33,7 @@ mod service;
 mod shape;
 mod webhooks;
 
+pub use carriers::{Carriers, PodTemplate, PodTemplateError};
 pub use context::{Context, Findings};
 pub use control::{Control, Mend, Rule, Section, Severity};
 pub use denial::denial;
@@ -40,7 +41,7 @@ pub use dockerfile::judge_dockerfile;
 pub use docs::{Language, docs, explain};
 pub use facts::{Fact, Facts, ObjectKey, Wanted};
 pub use fills::{Addition, Fills};
-pub use inspect::{Fill, Inspected, Inspection, filled, inspect};
+pub use inspect::{Fill, Inspected, Inspection, filled};
 pub use judge::{Unjudged, judge, mend, mend_and_judge};
 pub use lookups::{LOOKED_UP, LookedUp, needed};
 pub use profiles::Profiles;

@@ -3,6 +3,7 @@
 
 use bulkhead_model::{AdmissionRequest, TenantRules};
 
+use crate::carriers::Carriers;
 use crate::claim::host_path_claim;
 use crate::context::Context;
 use crate::facts::{Facts, ObjectKey, Wanted};
@@ -70,32 +71,47 @@ type Wants = fn(&Object<'_>, &Context<'_>, &mut Wanted<'_>);
 /// What all rules want: a line for each rule that asks `context.facts`.
 static LOOKUPS: &[Wants] = &[
     network::wanted,
+    network::annotation_forged::wanted,
     rbac_beyond_tenant::wants,
     network::cross_namespace_reference::wanted,
     host_path_claim::wanted,
 ];
 
-/// What the rules want to see for this request and `facts` do not answer yet. Call it again with the
-/// answers until it wants nothing more, which takes as many rounds as the longest way from object to
-/// object. Empty for what cannot be judged anyway.
+/// [`Carriers::needed`], of Kubernetes' own kinds.
 #[must_use]
 pub fn needed(
     request: &AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
 ) -> Vec<ObjectKey> {
-    needed_by(LOOKUPS, request, rules, facts)
+    Carriers::BUILT_IN.needed(request, rules, facts)
+}
+
+impl Carriers {
+    /// What the rules want to see for this request and `facts` do not answer yet. Call it again with the
+    /// answers until it wants nothing more, which takes as many rounds as the longest way from object to
+    /// object. Empty for what cannot be judged anyway.
+    #[must_use]
+    pub fn needed(
+        &self,
+        request: &AdmissionRequest<'_>,
+        rules: &TenantRules,
+        facts: &Facts,
+    ) -> Vec<ObjectKey> {
+        needed_by(LOOKUPS, self, request, rules, facts)
+    }
 }
 
 /// Mends name no objects, so the object is looked at as it was sent. In one of a wrong shape less is
 /// found, and it is refused anyway.
 fn needed_by(
     lookups: &[Wants],
+    carriers: &Carriers,
     request: &AdmissionRequest<'_>,
     rules: &TenantRules,
     facts: &Facts,
 ) -> Vec<ObjectKey> {
-    let Ok((carrier, object)) = covered(request) else {
+    let Ok((carrier, object)) = covered(carriers, request) else {
         return Vec::new();
     };
     let context = context(request, rules, facts);
@@ -157,7 +173,8 @@ mod tests {
             ]}},
         }))
         .unwrap();
-        let wants = |facts: &Facts| needed_by(&[behind], &request, &rules, facts);
+        let wants =
+            |facts: &Facts| needed_by(&[behind], Carriers::BUILT_IN, &request, &rules, facts);
         let mut facts = Facts::default();
         assert_eq!(wants(&facts), [claim("data"), claim("gone")]);
         facts.learn(
@@ -173,6 +190,15 @@ mod tests {
             object: Some(json!({"spec": {"volumes": {}}}).into()),
             ..request
         };
-        assert_eq!(needed_by(&[behind], &odd, &rules, &Facts::default()), []);
+        assert_eq!(
+            needed_by(
+                &[behind],
+                Carriers::BUILT_IN,
+                &odd,
+                &rules,
+                &Facts::default()
+            ),
+            []
+        );
     }
 }

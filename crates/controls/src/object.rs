@@ -8,12 +8,12 @@ use crate::carriers::Carrier;
 /// An object, as it was sent, and what it was sent as.
 #[derive(Debug, Clone, Copy)]
 pub struct Object<'a> {
-    carrier: &'static Carrier,
+    carrier: &'a Carrier,
     value: &'a Json<'a>,
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn new(carrier: &'static Carrier, value: &'a Json<'a>) -> Self {
+    pub(crate) fn new(carrier: &'a Carrier, value: &'a Json<'a>) -> Self {
         Self { carrier, value }
     }
 
@@ -40,8 +40,8 @@ impl<'a> Object<'a> {
 
     /// Its API group, empty for the core.
     #[must_use]
-    pub fn group(self) -> &'static str {
-        self.carrier.group
+    pub fn group(self) -> &'a str {
+        &self.carrier.group
     }
 
     /// Every pod in it: itself, or the template of those that it makes.

@@ -4,7 +4,9 @@
 use crate::boundary::{
     foreign_namespace, namespace_shadows_domain, status_write, tenant_label_change,
 };
-use crate::claim::{host_path_claim, storage_class_unlisted, volume_preclaimed};
+use crate::claim::{
+    host_path_claim, storage_annotation, storage_class_unlisted, volume_preclaimed,
+};
 use crate::classes::{
     device_admin_access, device_class_unlisted, missing_runtime_class, priority_class_unlisted,
 };
@@ -20,8 +22,8 @@ use crate::ids::{
     selinux_label_shared,
 };
 use crate::network::{
-    cross_namespace_reference, foreign_endpoint, hostname_taken, ingress_class_unlisted,
-    metadata_reachable, open, policy_widened,
+    annotation_forged, cross_namespace_reference, foreign_endpoint, hostname_taken,
+    ingress_class_unlisted, metadata_reachable, open, policy_widened,
 };
 use crate::placement::{
     cross_namespace_affinity, drain_blocked, foreign_toleration, missing_node_selector,
@@ -67,12 +69,14 @@ pub static REGISTRY: &[Control] = &[
     runs_as_root::CONTROL,
     host_path_claim::CONTROL,
     host_path_volume::CONTROL,
+    storage_annotation::CONTROL,
     storage_class_unlisted::CONTROL,
     volume_preclaimed::CONTROL,
     writable_host_path::CONTROL,
     host_network::CONTROL,
     host_port::CONTROL,
     metadata_reachable::CONTROL,
+    annotation_forged::CONTROL,
     policy_widened::CONTROL,
     open::CONTROL,
     probe_host::CONTROL,

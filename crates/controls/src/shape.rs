@@ -3,6 +3,7 @@
 
 use bulkhead_model::FieldPath;
 use bulkhead_model::Json;
+use bulkhead_model::view::{Astray, TemplatePath};
 
 use crate::carriers::{self, Carrier, Holds};
 
@@ -182,13 +183,17 @@ pub(crate) struct Misfit {
 
 /// Checks everything that the carrier holds.
 pub(crate) fn check(carrier: &Carrier, object: &Json<'_>) -> Result<(), Misfit> {
+    carrier
+        .templates
+        .iter()
+        .try_for_each(|path| named(object, path))?;
     carrier.holds.iter().try_for_each(|held| match *held {
         Holds::Pod => whole(object, "", &POD),
         Holds::Template(at) => whole(object, at, &POD),
         Holds::Service => whole(object, "", &SERVICE),
         Holds::Claim => whole(object, "", &CLAIM),
         Holds::Object => {
-            fits(object, of_kind(carrier.kind)).map_err(|wrong| wrong.below(FieldPath::of("")))
+            fits(object, of_kind(&carrier.kind)).map_err(|wrong| wrong.below(FieldPath::of("")))
         }
         Holds::ClaimTemplates(at) => {
             let (list, path) = carriers::at(object, at);
@@ -197,6 +202,20 @@ pub(crate) fn check(carrier: &Carrier, object: &Json<'_>) -> Result<(), Misfit> 
             })
         }
     })
+}
+
+/// In a kind that a configuration names, what is missing is none.
+fn named(object: &Json<'_>, path: &TemplatePath) -> Result<(), Misfit> {
+    let templates = path
+        .templates(object)
+        .map_err(|Astray { path, expected }| Misfit {
+            path,
+            expected,
+            missing: false,
+        })?;
+    templates
+        .into_iter()
+        .try_for_each(|(path, value)| fits(value, &POD).map_err(|wrong| wrong.below(path)))
 }
 
 fn of_kind(kind: &str) -> &'static Shape {

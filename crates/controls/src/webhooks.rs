@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bulkhead_model::labels;
 use serde_json::{Value, json};
 
-use crate::carriers::{CARRIERS, Carrier, Phase};
+use crate::carriers::{Carrier, Carriers, Phase};
 use crate::policies;
 
 /// How the API server reaches the webhook.
@@ -68,10 +68,10 @@ request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) \
 || object.metadata.?ownerReferences.orValue([]).exists(r, !(r in oldObject.metadata.?ownerReferences.orValue([]))) \
 || object.metadata.?finalizers.orValue([]).exists(x, !(x in oldObject.metadata.?finalizers.orValue([])))";
 
-/// The MutatingWebhookConfiguration and the ValidatingWebhookConfiguration, in this order. They
-/// name `/mutate`, `/validate`, `/tenants` and `/policies`.
+/// The MutatingWebhookConfiguration and the ValidatingWebhookConfiguration, in this order, which bring
+/// these kinds to us. They name `/mutate`, `/validate`, `/tenants` and `/policies`.
 #[must_use]
-pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
+pub fn webhook_configurations(carriers: &Carriers, client: &WebhookClient) -> Vec<Value> {
     let mut mend = webhook("mend", client, "/mutate", mending_rules());
     set(&mut mend, "reinvocationPolicy", json!("IfNeeded"));
     set(&mut mend, "namespaceSelector", tenants_namespaces());
@@ -84,7 +84,7 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         "judge",
         client,
         "/validate",
-        resource_rules(|_| true).into(),
+        resource_rules(carriers, |_| true).into(),
     );
     set(&mut judge, "namespaceSelector", tenants_namespaces());
     set(
@@ -116,7 +116,7 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
         configuration(
             "ValidatingWebhookConfiguration",
             "bulkhead-rego",
-            rego(client).to_vec(),
+            rego(carriers, client).to_vec(),
         ),
     ]
 }
@@ -125,7 +125,7 @@ pub fn webhook_configurations(client: &WebhookClient) -> Vec<Value> {
 /// for all else they are asked as Gatekeeper is, which lets in what it cannot be asked about: a
 /// cluster whose tenants could not write a ConfigMap without us would not be theirs. No request is asked
 /// about twice. What is written as a policy is looked through first.
-fn rego(client: &WebhookClient) -> [Value; 5] {
+fn rego(carriers: &Carriers, client: &WebhookClient) -> [Value; 5] {
     let of = |group: &str, resources: &[&str], scope: &str| {
         json!({
             "apiGroups": [group], "apiVersions": ["*"], "resources": resources,
@@ -144,13 +144,13 @@ fn rego(client: &WebhookClient) -> [Value; 5] {
         "rego",
         json!([objects("Namespaced")]),
         tenants_namespaces(),
-        Some(json!({"name": "judged", "expression": judged_kinds()})),
+        Some(json!({"name": "judged", "expression": judged_kinds(carriers)})),
     );
     let mut others = asked(
         "rego-others",
         json!([objects("Namespaced"), of("", &["namespaces"], "Cluster"),]),
         tenants_namespaces(),
-        Some(json!({"name": "not-judged", "expression": format!("!({})", judged_kinds())})),
+        Some(json!({"name": "not-judged", "expression": format!("!({})", judged_kinds(carriers))})),
     );
     let systems = [
         "kube-system",
@@ -204,8 +204,8 @@ fn rego(client: &WebhookClient) -> [Value; 5] {
 }
 
 /// Whether a control judges objects of the request's kind.
-fn judged_kinds() -> String {
-    let kinds: BTreeSet<String> = CARRIERS
+fn judged_kinds(carriers: &Carriers) -> String {
+    let kinds: BTreeSet<String> = carriers
         .iter()
         .filter(|carrier| carrier.only.is_none())
         .map(|carrier| format!("'{}/{}'", carrier.group, carrier.resource))
@@ -300,29 +300,29 @@ fn administrators() -> Value {
 /// phases: the webhook's words name field and mend, the policy's only the control, and whoever
 /// refuses first is heard.
 fn mending_rules() -> Value {
-    let as_sent = CARRIERS.iter().filter_map(|carrier| {
+    let as_sent = Carriers::BUILT_IN.iter().filter_map(|carrier| {
         let only = carrier.only.filter(|_| carrier.phase == Phase::Mutation)?;
         let resource = format!("{}/{}", carrier.resource, only.subresource);
         Some(rule(
-            (carrier.group, carrier.version),
+            (&carrier.group, carrier.version),
             [resource],
             &["CREATE"],
         ))
     });
-    resource_rules(policies::speak_of)
+    resource_rules(Carriers::BUILT_IN, policies::speak_of)
         .into_iter()
         .chain(as_sent)
         .collect()
 }
 
 /// A rule for each group and version, with those of their kinds that are judged at the end.
-pub(crate) fn resource_rules(wanted: impl Fn(&Carrier) -> bool) -> Vec<Value> {
+pub(crate) fn resource_rules(carriers: &Carriers, wanted: impl Fn(&Carrier) -> bool) -> Vec<Value> {
     let mut groups: BTreeMap<(&str, &str), Vec<&Carrier>> = BTreeMap::new();
-    for carrier in CARRIERS
+    for carrier in carriers
         .iter()
         .filter(|carrier| carrier.phase == Phase::Validation && wanted(carrier))
     {
-        let group = (carrier.group, carrier.version);
+        let group = (&*carrier.group, carrier.version);
         groups.entry(group).or_default().push(carrier);
     }
     groups
@@ -330,7 +330,7 @@ pub(crate) fn resource_rules(wanted: impl Fn(&Carrier) -> bool) -> Vec<Value> {
         .map(|((group, version), carriers)| {
             let resources = carriers.into_iter().flat_map(|carrier| {
                 let subresources = carrier.subresources.iter();
-                [carrier.resource.to_owned()]
+                [carrier.resource.clone().into_owned()]
                     .into_iter()
                     .chain(subresources.map(|sub| format!("{}/{sub}", carrier.resource)))
                     .collect::<Vec<_>>()

@@ -38,6 +38,9 @@ impl Bed {
         up.args(["sandbox", "up", "--dir"])
             .arg(layout.root())
             .stdin(Stdio::null());
+        for kind in crate::trials::NAMED {
+            up.args(["--pod-template", kind]);
+        }
         if let Some(version) = emulated() {
             up.args(["--emulate", &version]);
         }

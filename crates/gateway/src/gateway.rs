@@ -59,6 +59,7 @@ pub(crate) struct Gateway {
     pub(crate) listed: AtomicBool,
     pub(crate) books: Books,
     pub(crate) allowances: Allowances,
+    pub(crate) carriers: bulkhead_controls::Carriers,
     pub(crate) tenant_limits: Limiter,
     pub(crate) person_limits: Limiter,
     /// For the tokens by which lists over many namespaces go on.
@@ -202,7 +203,7 @@ impl Gateway {
         let namespace = scoped
             .namespace()
             .and_then(|name| self.namespaces.get(name.as_str()));
-        judge::early(&scoped, namespace.as_deref())?;
+        judge::early(&scoped, namespace.as_deref(), &self.carriers)?;
         let envelope = sender.envelope();
         if let Some((upgrade, switched)) = upgrade.zip(switched) {
             let revoked = Arc::clone(self).revoked(identity, caller, scoped.as_ref().clone());

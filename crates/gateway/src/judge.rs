@@ -3,7 +3,7 @@
 //! left to the webhook.
 
 use bulkhead_cluster::NamespaceRecord;
-use bulkhead_controls::{Facts, carriers, denial, mend_and_judge};
+use bulkhead_controls::{Carriers, Facts, denial};
 use bulkhead_model::admission::{AdmissionRequest, UserInfo};
 use bulkhead_model::{Gvk, Gvr, Operation};
 use bulkhead_scope::{Body, Denial, Path, ScopedRequest, Verb};
@@ -17,8 +17,9 @@ use serde_json::Value;
 pub(crate) fn early(
     request: &ScopedRequest,
     namespace: Option<&NamespaceRecord>,
+    carriers: &Carriers,
 ) -> Result<(), Denial> {
-    let Some((mut admission, about)) = admission(request) else {
+    let Some((mut admission, about)) = admission(request, carriers) else {
         return Ok(());
     };
     let rules = namespace
@@ -28,7 +29,7 @@ pub(crate) fn early(
             tracing::warn!(namespace = ?admission.namespace, %why, "no rules to judge by");
             Denial::forbidden("the namespace is not ready: what its tenant is held to is not known yet; try again in a moment")
         })?;
-    match mend_and_judge(&mut admission, &rules, Facts::NONE) {
+    match carriers.mend_and_judge(&mut admission, &rules, Facts::NONE) {
         Ok((_, findings)) if findings.is_empty() => Ok(()),
         Ok((_, findings)) => {
             let (resource, name) = (&about.resource, &admission.name);
@@ -53,7 +54,10 @@ pub(crate) fn early(
 
 /// The request as the webhook would see it; none if the controls do not look at it, or cannot
 /// without the object as it was.
-fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest<'_>, Gvr)> {
+fn admission<'r>(
+    request: &'r ScopedRequest,
+    carriers: &Carriers,
+) -> Option<(AdmissionRequest<'r>, Gvr)> {
     let Path::Resource(resource) = request.request().path() else {
         return None;
     };
@@ -71,7 +75,7 @@ fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest<'_>, Gvr)> {
     // tells who wrote that.
     let needs_old = operation == Operation::Update
         && ["persistentvolumeclaims", "pods"].contains(&about.resource.as_str());
-    if resource.subresource.is_some() || needs_old || !carriers::covers(&about, None) {
+    if resource.subresource.is_some() || needs_old || !carriers.covers(&about, None) {
         return None;
     }
     let Body::Object(object) = request.body() else {
@@ -84,9 +88,9 @@ fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest<'_>, Gvr)> {
             .filter(|s| !s.is_empty())
             .map(str::to_owned)
     };
-    let by_path = carriers::CARRIERS
+    let by_path = carriers
         .iter()
-        .find(|carrier| carriers_is(carrier, &about));
+        .find(|carrier| carrier.group == about.group && carrier.resource == about.resource);
     let (group, version) = match text("/apiVersion") {
         Some(api) => match api.split_once('/') {
             Some((group, version)) => (group.to_owned(), version.to_owned()),
@@ -94,7 +98,8 @@ fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest<'_>, Gvr)> {
         },
         None => (about.group.clone(), about.version.clone()),
     };
-    let kind = text("/kind").or_else(|| by_path.map(|carrier| carrier.kind.to_owned()))?;
+    let kind =
+        text("/kind").or_else(|| by_path.map(|carrier| carrier.kind.clone().into_owned()))?;
     let name = text("/metadata/name").or_else(|| text("/metadata/generateName"));
     let admission = AdmissionRequest {
         uid: String::new(),
@@ -114,8 +119,4 @@ fn admission(request: &ScopedRequest) -> Option<(AdmissionRequest<'_>, Gvr)> {
         dry_run: false,
     };
     Some((admission, about))
-}
-
-fn carriers_is(carrier: &carriers::Carrier, about: &Gvr) -> bool {
-    carrier.group == about.group && carrier.resource == about.resource
 }

@@ -42,6 +42,8 @@ pub struct Config {
     pub aws_iam_tokens: bool,
     /// What each tenant and each person may take.
     pub allowances: Allowances,
+    /// The kinds that are judged before they travel.
+    pub carriers: bulkhead_controls::Carriers,
     /// Where the audit log goes.
     pub audit_log: AuditTarget,
     /// Where probes and `/metrics` are served by plain HTTP, if anywhere: tenants reach the other
@@ -101,6 +103,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         listed: AtomicBool::new(false),
         books: books.clone(),
         allowances: config.allowances,
+        carriers: config.carriers,
         tenant_limits: Limiter::new(Whose::Tenant),
         person_limits: Limiter::new(Whose::Person),
         seal: Arc::new(Seal::of(&secret)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bulkhead_cluster::{Cluster, Kind, ObjectRef};
-use bulkhead_controls::{Facts, LookedUp, ObjectKey, needed};
+use bulkhead_controls::{Carriers, Facts, LookedUp, ObjectKey};
 use bulkhead_model::{AdmissionRequest, TenantRules};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -20,6 +20,7 @@ const MOST: usize = 64;
 /// read in time, or at all, is [`bulkhead_controls::Fact::Unknown`].
 pub(crate) async fn look_up(
     cluster: Option<&Cluster>,
+    carriers: &Carriers,
     request: &AdmissionRequest<'_>,
     rules: &TenantRules,
 ) -> Facts {
@@ -27,7 +28,7 @@ pub(crate) async fn look_up(
     let deadline = Instant::now() + DEADLINE;
     let mut left = MOST;
     for _ in 0..ROUNDS {
-        let keys = needed(request, rules, &facts);
+        let keys = carriers.needed(request, rules, &facts);
         if keys.is_empty() {
             break;
         }

@@ -1,7 +1,7 @@
 //! From an HTTP request to an answer.
 
 use bulkhead_cluster::{Cluster, NamespaceCache, TenantCache};
-use bulkhead_controls::{Addition, Facts, Unjudged};
+use bulkhead_controls::{Addition, Carriers, Facts, Unjudged};
 use bulkhead_model::admission::parse_review;
 use bulkhead_model::{AdmissionRequest, Finding, Json, Operation, TenantRules, labels};
 use bulkhead_serve::{Body, BoxError, full, probe, read_body, scrape, text};
@@ -27,6 +27,7 @@ pub struct Webhook {
     namespaces: Namespaces,
     tenants: TenantCache,
     metrics: Metrics,
+    carriers: Carriers,
     /// None where there is no cluster to have them.
     policies: Option<PodPolicies>,
     /// None where there is no cluster to count in.
@@ -76,6 +77,7 @@ impl Webhook {
             namespaces: Namespaces::new(namespaces, Some(cluster)),
             tenants,
             metrics: Metrics::new(),
+            carriers: Carriers::default(),
         }
     }
 
@@ -90,6 +92,7 @@ impl Webhook {
             namespaces: Namespaces::new(NamespaceCache::fixed(namespaces), None),
             tenants: TenantCache::fixed(tenants),
             metrics: Metrics::new(),
+            carriers: Carriers::default(),
         }
     }
 
@@ -100,6 +103,12 @@ impl Webhook {
             rego: std::sync::Arc::new(Rego::fixed(objects)),
             ..self
         }
+    }
+
+    /// The same, for these kinds.
+    #[must_use]
+    pub fn judging(self, carriers: Carriers) -> Self {
+        Self { carriers, ..self }
     }
 
     /// Whether it knows enough to be asked.
@@ -229,7 +238,7 @@ impl Webhook {
         };
         match route {
             Route::Mutate => {
-                let answer = mend(request, &rules);
+                let answer = mend(&self.carriers, request, &rules);
                 self.with_policies(request, answer, admission).await
             }
             Route::Validate
@@ -238,8 +247,8 @@ impl Webhook {
             | Route::Rego
             | Route::RegoPolicy => {
                 let cluster = self.namespaces.cluster();
-                let facts = look_up(cluster, request, &rules).await;
-                let answer = answer_to(bulkhead_controls::judge(request, &rules, &facts));
+                let facts = look_up(cluster, &self.carriers, request, &rules).await;
+                let answer = answer_to(self.carriers.judge(request, &rules, &facts));
                 if !matches!(answer, Answer::Allowed) {
                     return answer;
                 }
@@ -309,8 +318,8 @@ impl Webhook {
 /// Mends, and already judges the result: Pod Security Admission stands between this phase and
 /// that of validation, and its words would name neither control nor mend. What other webhooks
 /// change afterwards is judged in that phase, and so is what only a look at the cluster can tell.
-fn mend(request: &mut AdmissionRequest<'_>, rules: &TenantRules) -> Answer {
-    match bulkhead_controls::mend_and_judge(request, rules, Facts::NONE) {
+fn mend(carriers: &Carriers, request: &mut AdmissionRequest<'_>, rules: &TenantRules) -> Answer {
+    match carriers.mend_and_judge(request, rules, Facts::NONE) {
         Ok((mut operations, findings)) if findings.is_empty() => {
             operations.extend(stamp(request, rules));
             if operations.is_empty() {

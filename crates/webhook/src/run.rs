@@ -24,6 +24,8 @@ pub struct Config {
     pub tls_key: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// The kinds that it judges.
+    pub carriers: bulkhead_controls::Carriers,
 }
 
 /// Answers the API server until `stop` is ready. It listens from the start and is ready
@@ -51,7 +53,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     tracing::info!(address = %server.address(), "the webhook listens");
     let quotas = Quotas::start(&cluster, namespaces.clone(), identity());
     let policies = PodPolicies::start(&cluster);
-    let webhook = Arc::new(Webhook::new(namespaces, tenants, cluster, quotas, policies));
+    let webhook = Webhook::new(namespaces, tenants, cluster, quotas, policies);
+    let webhook = Arc::new(webhook.judging(config.carriers));
     let handler = move |request, _| {
         let webhook = Arc::clone(&webhook);
         async move { webhook.respond(request).await }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use bulkhead_controls::{Endpoint, WebhookClient, webhook_configurations};
+use bulkhead_controls::{Carriers, Endpoint, WebhookClient, webhook_configurations};
 use bulkhead_model::labels::SYSTEM_NAMESPACE;
 use serde_json::Value;
 use similar::TextDiff;
@@ -132,14 +132,17 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>> {
 /// The webhook configurations as they look in a cluster, where a Service leads to the webhook.
 /// Who installs them fills in `caBundle`.
 fn webhooks() -> Vec<Value> {
-    webhook_configurations(&WebhookClient {
-        endpoint: Endpoint::Service {
-            namespace: SYSTEM_NAMESPACE.into(),
-            name: "webhook".into(),
-            port: 443,
+    webhook_configurations(
+        Carriers::BUILT_IN,
+        &WebhookClient {
+            endpoint: Endpoint::Service {
+                namespace: SYSTEM_NAMESPACE.into(),
+                name: "webhook".into(),
+                port: 443,
+            },
+            ca_bundle_pem: String::new(),
         },
-        ca_bundle_pem: String::new(),
-    })
+    )
 }
 
 fn yaml(objects: &[Value]) -> Result<String> {

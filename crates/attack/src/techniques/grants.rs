@@ -50,6 +50,8 @@ const ACCOUNT: &str = "/api/v1/namespaces/{own}/serviceaccounts/attack-plain";
 const TOKEN: &str = "/api/v1/namespaces/{own}/serviceaccounts/attack-plain/token";
 const SECRETS: &str = "/api/v1/namespaces/{own}/secrets";
 const CONFIGS: &str = "/api/v1/namespaces/{own}/configmaps";
+const OWN_POD: &str = "/api/v1/namespaces/{own}/pods/attack-own";
+const CLAIMS: &str = "/api/v1/namespaces/{own}/persistentvolumeclaims";
 const PODS: &str = "/api/v1/namespaces/{own}/pods";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/{own}/deployments";
 
@@ -90,6 +92,13 @@ fn token(spec: Value) -> Value {
 fn projecting(source: Value) -> Value {
     let volume = json!({"name": "token", "projected": {"sources": [source]}});
     good_but(&[("/volumes", json!([volume]))])
+}
+
+/// A claim, or the template of one, with an annotation.
+fn claim(key: &str, value: &str) -> Value {
+    let spec =
+        json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    json!({"metadata": {"annotations": {key: value}}, "spec": spec})
 }
 
 fn annotated(key: &str, value: &str) -> Value {
@@ -154,6 +163,16 @@ const GRANTS: &[Grant] = &[
     Grant { control: "foreign-owner-reference", variant: "tenant", does: "ties down another's Tenant by a patch of an object of its own", theorem: Theorem::T5, how: How::Patch(MERGE), at: "/api/v1/namespaces/{own}/configmaps/attack-own", body: |f| owned("bulkhead.dev/v1alpha1", "Tenant", &f.victim.tenant), layers: GUARD },
     Grant { control: "runtime-annotation", variant: "pod", does: "tells the runtime which kernel to run", theorem: Theorem::T2, how: How::Create, at: PODS, body: |_| json!({"metadata": {"annotations": {"io.katacontainers.config.hypervisor.kernel": "/host/vmlinux"}}, "spec": good_pod()}), layers: EARLY },
     Grant { control: "runtime-annotation", variant: "template", does: "asks, by a template, for the node's devices", theorem: Theorem::T2, how: How::Create, at: DEPLOYMENTS, body: |_| deployment(json!({"annotations": {"cdi.k8s.io/disk": "vendor.example/disk=all"}}), good_pod()), layers: EARLY },
+    Grant { control: "runtime-annotation", variant: "seccomp", does: "has CRI-O take the seccomp profile out of an image", theorem: Theorem::T2, how: How::Create, at: PODS, body: |_| json!({"metadata": {"annotations": {"seccomp-profile.kubernetes.cri-o.io/main": "attack.example/unconfined:1"}}, "spec": good_pod()}), layers: EARLY },
+    Grant { control: "runtime-annotation", variant: "glass", does: "breaks the glass of an image policy, by a template", theorem: Theorem::T2, how: How::Create, at: DEPLOYMENTS, body: |_| deployment(json!({"annotations": {"attack.image-policy.k8s.io/ticket": "break-glass"}}), good_pod()), layers: EARLY },
+    Grant { control: "runtime-annotation", variant: "untracked", does: "has Cilium not track the traffic of a pod that runs", theorem: Theorem::T2, how: How::Patch(MERGE), at: OWN_POD, body: |_| annotated("policy.cilium.io/no-track-port", "53"), layers: LATE },
+    Grant { control: "runtime-annotation", variant: "egress", does: "leaves the cluster through another tenant's gateway", theorem: Theorem::T4, how: How::Create, at: DEPLOYMENTS, body: |f| deployment(json!({"annotations": {"egress.projectcalico.org/selector": format!("tenant == '{}'", f.victim.tenant)}}), good_pod()), layers: EARLY },
+    Grant { control: "network-annotation-forged", variant: "interface", does: "takes another pod's network interface", theorem: Theorem::T4, how: How::Create, at: PODS, body: |_| json!({"metadata": {"annotations": {"vpc.amazonaws.com/pod-eni": "[{\"eniId\":\"eni-0123\",\"privateIp\":\"10.0.0.7\"}]"}}, "spec": good_pod()}), layers: EARLY },
+    Grant { control: "network-annotation-forged", variant: "template", does: "takes another pod's address, by a template", theorem: Theorem::T4, how: How::Create, at: DEPLOYMENTS, body: |_| deployment(json!({"annotations": {"k8s.ovn.org/pod-networks": "{\"default\":{\"ip_address\":\"10.0.0.7/24\"}}"}}), good_pod()), layers: EARLY },
+    Grant { control: "network-annotation-forged", variant: "patch", does: "has Calico believe that a pod that runs has another's address", theorem: Theorem::T4, how: How::Patch(MERGE), at: OWN_POD, body: |_| annotated("cni.projectcalico.org/podIP", "10.0.0.7/32"), layers: LATE },
+    Grant { control: "storage-annotation", variant: "import", does: "imports another tenant's volume by its name", theorem: Theorem::T2, how: How::Create, at: CLAIMS, body: |_| claim("trident.netapp.io/importOriginalName", "volume_of_globex"), layers: EARLY },
+    Grant { control: "storage-annotation", variant: "upwards", does: "has its folder made in another tenant's", theorem: Theorem::T2, how: How::Create, at: PODS, body: |_| json!({"spec": good_but(&[("/volumes", json!([{"name": "v", "ephemeral": {"volumeClaimTemplate": claim("nfs.io/storage-path", "../globex")}}]))])}), layers: EARLY },
+    Grant { control: "iam-role-chosen", variant: "spiffe", does: "picks another workload's SPIFFE identity", theorem: Theorem::T4, how: How::Patch(MERGE), at: OWN_POD, body: |f| annotated("spiffe.io/spiffe-id", &f.victim.namespace), layers: LATE },
     Grant { control: "runtime-annotation", variant: "patch", does: "makes a pod that runs a kubelet's mirror", theorem: Theorem::T2, how: How::Patch(MERGE), at: "/api/v1/namespaces/{own}/pods/attack-own", body: |_| annotated("cpu-load-balancing.crio.io", "disable"), layers: LATE },
 ];
 

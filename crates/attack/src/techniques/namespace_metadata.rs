@@ -34,6 +34,7 @@ const CHANGES: &[Change] = &[
     Change { name: "psa", does: "loosens Pod Security Admission", theorem: Theorem::T2, field: "labels", key: "pod-security.kubernetes.io/enforce", value: |_| json!("privileged") },
     Change { name: "device-admin", does: "gives its namespace administrators' access to devices", theorem: Theorem::T2, field: "labels", key: "resource.kubernetes.io/admin-access", value: |_| json!("true") },
     Change { name: "tolerations", does: "has every pod of the namespace tolerate every node", theorem: Theorem::T2, field: "annotations", key: "scheduler.alpha.kubernetes.io/defaultTolerations", value: |_| json!("[{\"operator\":\"Exists\"}]") },
+    Change { name: "gateways", does: "has the network lead the namespace's traffic through another's gateway", theorem: Theorem::T2, field: "annotations", key: "k8s.ovn.org/routing-external-gws", value: |_| json!("192.0.2.1") },
     Change { name: "uncordon", does: "says whether it is cordoned", theorem: Theorem::T5, field: "annotations", key: labels::CORDONED, value: |_| json!("false") },
     Change { name: "rules", does: "loosens the tenant's rules", theorem: Theorem::T2, field: "annotations", key: labels::RULES, value: |_| json!("{}") },
     Change { name: "isolated", does: "marks the namespace as isolated for another tenant", theorem: Theorem::T2, field: "annotations", key: labels::ISOLATED, value: |f| json!(f.victim.uid) },

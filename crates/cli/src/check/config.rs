@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use bulkhead_check::Settings;
+use bulkhead_controls::{Carriers, PodTemplate};
 use bulkhead_model::Profile;
 use serde::Deserialize;
 
@@ -36,6 +37,8 @@ struct Check {
     ignore: Vec<String>,
     exclude: Vec<String>,
     as_admitted: bool,
+    /// Kinds that hold pod templates.
+    pod_templates: Vec<String>,
 }
 
 impl Config {
@@ -71,6 +74,18 @@ impl Config {
         &self.check.exclude
     }
 
+    /// Kubernetes' own kinds, and those of the configuration and of flags.
+    fn carriers(&self, arguments: &Arguments) -> Result<Carriers> {
+        let named = self.check.pod_templates.iter().map(|text| text.parse());
+        let named: Vec<PodTemplate> = named
+            .collect::<Result<_, _>>()
+            .context("`pod-templates` of the configuration")?;
+        let all = named
+            .into_iter()
+            .chain(arguments.kinds.pod_templates.iter().cloned());
+        Carriers::with(all).context("the kinds with pod templates")
+    }
+
     /// What the files are held to: flags before the configuration.
     pub(super) fn settings(&self, arguments: &Arguments) -> Result<Settings> {
         let from_config = self
@@ -92,6 +107,7 @@ impl Config {
                     .ok_or_else(|| anyhow!("there are no rules for the profile `{profile}`"))?
             }
         };
+        settings.carriers = self.carriers(arguments)?;
         settings.as_admitted = arguments.as_admitted || self.check.as_admitted;
         let select = if arguments.select.is_empty() {
             &self.check.select

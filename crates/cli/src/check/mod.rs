@@ -25,6 +25,8 @@ pub(crate) struct Arguments {
     /// Hold everything to the rules of the Tenant in this file.
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     tenant: Option<PathBuf>,
+    #[command(flatten)]
+    kinds: crate::apps::Kinds,
     /// Only these rules.
     #[arg(long, value_name = "RULES", value_delimiter = ',')]
     select: Vec<String>,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bulkhead_cluster::Cluster;
-use bulkhead_controls::{Endpoint, WebhookClient, guards, policies, webhook_configurations};
+use bulkhead_controls::{
+    Carriers, Endpoint, WebhookClient, guards, policies, webhook_configurations,
+};
 use bulkhead_model::labels;
 use bulkhead_sandbox::control_plane::{ControlPlane, Identities, https};
 use bulkhead_sandbox::dir::write_private;
@@ -28,6 +30,7 @@ pub(super) async fn objects(
     plane: &ControlPlane<'_>,
     ca: &str,
     nodes: u16,
+    carriers: &Carriers,
 ) -> anyhow::Result<()> {
     let webhook = WebhookClient {
         endpoint: Endpoint::Url(https(plane.ports.webhook)),
@@ -46,7 +49,7 @@ pub(super) async fn objects(
     objects.extend(guards::policies());
     objects.extend(policies::policies());
     objects.extend(canary());
-    objects.extend(webhook_configurations(&webhook));
+    objects.extend(webhook_configurations(carriers, &webhook));
     for object in &objects {
         // Under a name of its own: the controller fills the shards that stand empty here.
         cluster.apply_as(object, INSTALLER).await?;

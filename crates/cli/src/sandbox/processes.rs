@@ -1,6 +1,7 @@
 //! How webhook, controller and gateway are run in a sandbox: three processes of this program, each
 //! with its own identity, the gateway with two.
 
+use bulkhead_controls::PodTemplate;
 use bulkhead_model::labels;
 use bulkhead_sandbox::Launch;
 use bulkhead_sandbox::control_plane::{ControlPlane, https, stop_rank};
@@ -15,7 +16,7 @@ pub(super) const IDENTITIES: [&str; 4] = [
     "gateway-forwarder",
 ];
 
-pub(super) fn webhook(plane: &ControlPlane<'_>) -> Launch {
+pub(super) fn webhook(plane: &ControlPlane<'_>, kinds: &[PodTemplate]) -> Launch {
     let port = plane.ports.webhook;
     let mut args = vec![];
     pair(
@@ -23,11 +24,12 @@ pub(super) fn webhook(plane: &ControlPlane<'_>) -> Launch {
         "--kubeconfig",
         plane.layout.identity_kubeconfig("webhook").display(),
     );
+    named(&mut args, kinds);
     serving(plane, &mut args, "webhook", port);
     launch(plane, "webhook", args, https_health(plane, port))
 }
 
-pub(super) fn gateway(plane: &ControlPlane<'_>) -> Launch {
+pub(super) fn gateway(plane: &ControlPlane<'_>, kinds: &[PodTemplate]) -> Launch {
     let port = plane.ports.gateway;
     let client_ca = AuthorityName::GatewayClients.certificate(&plane.layout.pki());
     let mut args = vec![];
@@ -54,6 +56,7 @@ pub(super) fn gateway(plane: &ControlPlane<'_>) -> Launch {
         pair(&mut args, &format!("--{whose}-burst"), 10_000);
         pair(&mut args, &format!("--{whose}-calls"), 500);
     }
+    named(&mut args, kinds);
     serving(plane, &mut args, "gateway", port);
     launch(plane, "gateway", args, https_health(plane, port))
 }
@@ -76,6 +79,12 @@ pub(super) fn controller(plane: &ControlPlane<'_>) -> Launch {
         authority: None,
     };
     launch(plane, "controller", args, health)
+}
+
+fn named(args: &mut Vec<String>, kinds: &[PodTemplate]) {
+    for kind in kinds {
+        pair(args, "--pod-template", kind);
+    }
 }
 
 fn serving(plane: &ControlPlane<'_>, args: &mut Vec<String>, name: &str, port: u16) {

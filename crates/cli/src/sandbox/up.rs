@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bulkhead_attack::{Field, Outcome};
 use bulkhead_cluster::{Cluster, ObjectRef};
+use bulkhead_controls::{Carriers, PodTemplate};
 use bulkhead_model::TenantName;
 use bulkhead_sandbox::binaries::{self, NodeBinaries, Search};
 use bulkhead_sandbox::control_plane::{ControlPlane, Ports, https};
@@ -62,6 +63,8 @@ pub(crate) struct Arguments {
     /// The gateway's port on 127.0.0.1; a free one if left out.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     gateway_port: Option<u16>,
+    #[command(flatten)]
+    kinds: crate::apps::Kinds,
 }
 
 /// What the user asked for, checked.
@@ -71,6 +74,8 @@ struct Wanted {
     real_nodes: u8,
     emulate: Option<String>,
     gateway_port: Option<u16>,
+    pod_templates: Vec<PodTemplate>,
+    carriers: Carriers,
 }
 
 /// What is to be run, found.
@@ -99,6 +104,8 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         real_nodes: arguments.real_nodes,
         emulate,
         gateway_port: arguments.gateway_port,
+        pod_templates: arguments.kinds.pod_templates.clone(),
+        carriers: arguments.kinds.carriers()?,
     };
     let layout = arguments.directory.layout()?;
     let claim = match dir::claim(&layout) {
@@ -304,7 +311,8 @@ async fn bring_up(
         Some(&made.admin),
     )?;
     let installing = async {
-        install::objects(&cluster, plane, made.servers.certificate(), wanted.nodes).await?;
+        let ca = made.servers.certificate();
+        install::objects(&cluster, plane, ca, wanted.nodes, &wanted.carriers).await?;
         install::identities(plane, &made, &admin).await
     };
     starting
@@ -314,9 +322,9 @@ async fn bring_up(
 
     progress.doing("starting webhook, controller, gateway");
     let mut launches = vec![
-        processes::webhook(plane),
+        processes::webhook(plane, &wanted.pod_templates),
         processes::controller(plane),
-        processes::gateway(plane),
+        processes::gateway(plane, &wanted.pod_templates),
     ];
     if wanted.nodes > 0 {
         launches.push(plane.kwok());

@@ -7,6 +7,7 @@ use bulkhead_model::view::{Fields, Volume};
 use crate::carriers;
 
 pub(crate) mod host_path_claim;
+pub(crate) mod storage_annotation;
 pub(crate) mod storage_class_unlisted;
 pub(crate) mod volume_preclaimed;
 

@@ -27,10 +27,12 @@ pub(super) fn guard() -> Guard {
                 "request.userInfo.username.startsWith('$SYNTHETIC') ? request.userInfo.username.split(':')[2] : ''",
             ),
             ("creates", "request.operation == 'CREATE' && variables.tenant != ''"),
+            // Plugins of the network write on namespaces what they gave them.
+            ("operates", "request.userInfo.groups.exists(g, g == 'system:serviceaccounts:kube-system') || authorizer.group('$GROUP').resource('tenants').check('operate').allowed()"),
             ("owned", "'$TENANT' in variables.newLabels || '$TENANT' in variables.oldLabels"),
             // What is new, changed or gone, as far as it is guarded: our keys on every namespace,
-            // on tenants' those that Pod Security Admission, the scheduler and device plugins
-            // read too. A namespace's creator stamps whose it is; the last validation checks it.
+            // on tenants' those that Pod Security Admission, the scheduler, device plugins, networks
+            // and clouds read too. A namespace's creator stamps whose it is; the last validation checks it.
             (
                 "labels",
                 "(variables.newLabels.filter(k, !(k in variables.oldLabels) || variables.oldLabels[k] != variables.newLabels[k])
@@ -44,7 +46,8 @@ pub(super) fn guard() -> Guard {
                 "(variables.newAnnotations.filter(k, !(k in variables.oldAnnotations) || variables.oldAnnotations[k] != variables.newAnnotations[k])
                   + variables.oldAnnotations.filter(k, !(k in variables.newAnnotations)))
                  .filter(k, k.matches('^(.*[.])?bulkhead[.]dev/')
-                   || (variables.owned && (k.startsWith('$PSA') || k.startsWith('scheduler.alpha.kubernetes.io/'))))
+                   || (variables.owned && (k.startsWith('$PSA') || k.startsWith('scheduler.alpha.kubernetes.io/')
+                     || (!variables.operates && k.matches('^(cni[.]projectcalico[.]org|egress[.]projectcalico[.]org|iam[.]amazonaws[.]com|ipam[.]cilium[.]io|k8s[.]ovn[.]org|ovn[.]kubernetes[.]io)/')))))
                  .filter(k, !(variables.creates && k == '$PREFIX'))",
             ),
         ],

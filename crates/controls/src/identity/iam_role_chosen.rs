@@ -22,8 +22,8 @@ pub(crate) const CONTROL: Control = Control {
 };
 
 /// The annotations that choose a role, on ServiceAccounts and pods: EKS, kube2iam and kiam, GKE,
-/// Azure, Alibaba Cloud.
-const ROLES: [&str; 7] = [
+/// Azure, Alibaba Cloud, SPIFFE's registrar.
+const ROLES: [&str; 9] = [
     "azure.workload.identity/client-id",
     "azure.workload.identity/tenant-id",
     "eks.amazonaws.com/role-arn",
@@ -31,6 +31,8 @@ const ROLES: [&str; 7] = [
     "iam.amazonaws.com/role",
     "iam.gke.io/gcp-service-account",
     "pod-identity.alibabacloud.com/role-name",
+    "ram.aliyuncs.com/role",
+    "spiffe.io/spiffe-id",
 ];
 
 /// The label by which Azure's older pod identity chooses one.

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::facts::{Fact, ObjectKey, Wanted};
 use crate::object::Object;
 
+pub(crate) mod annotation_forged;
 pub(crate) mod cross_namespace_reference;
 pub(crate) mod foreign_endpoint;
 pub(crate) mod hostname_taken;

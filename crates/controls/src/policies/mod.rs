@@ -8,7 +8,7 @@
 use bulkhead_model::labels;
 use serde_json::{Value, json};
 
-use crate::carriers::{CARRIERS, Carrier, Holds};
+use crate::carriers::{CARRIERS, Carrier, Carriers, Holds};
 use crate::control::{Control, Mend, Rule};
 use crate::profiles::Profiles;
 use crate::registry::REGISTRY;
@@ -113,7 +113,7 @@ impl About {
             Self::Services => *held == Holds::Service,
             Self::Claims => *held == Holds::Claim,
             // The kinds that these controls name.
-            Self::Objects => ["services", "ingresses"].contains(&carrier.resource),
+            Self::Objects => ["services", "ingresses"].contains(&&*carrier.resource),
         })
     }
 
@@ -168,7 +168,7 @@ impl About {
             "spec": {
                 "failurePolicy": "Fail",
                 "matchConstraints": {
-                    "resourceRules": resource_rules(|carrier| self.has(carrier)),
+                    "resourceRules": resource_rules(Carriers::BUILT_IN, |carrier| self.has(carrier)),
                     "namespaceSelector": tenants_namespaces(),
                 },
                 "matchConditions": [changes()],
@@ -198,8 +198,8 @@ impl About {
                     _ => continue,
                 };
                 match places.iter_mut().find(|(place, _)| *place == at) {
-                    Some((_, resources)) => resources.push(carrier.resource),
-                    None => places.push((at, vec![carrier.resource])),
+                    Some((_, resources)) => resources.push(&carrier.resource),
+                    None => places.push((at, vec![&*carrier.resource])),
                 }
             }
         }
@@ -300,6 +300,7 @@ const NOT_IN_CEL: &[(&str, &[&str])] = &[
             "direct-api-access",
             "host-path-claim",
             "impersonation-unconstrained",
+            "network-annotation-forged",
             "rbac-beyond-tenant",
         ],
     ),

@@ -18,14 +18,14 @@ pub(crate) const CONTROL: Control = Control {
     page: include_str!("load_balancer_annotation.md"),
     rule: Rule::Object(check),
     cel: Some(
-        "!(request.resource.resource in ['services', 'ingresses']) || object.metadata.?annotations.orValue({}).all(k, !k.matches('^(service[.]beta[.]kubernetes[.]io|alb[.]ingress[.]kubernetes[.]io|io[.]cilium|kube-vip[.]io|lbipam[.]cilium[.]io|metallb[.]io|metallb[.]universe[.]tf|tailscale[.]com)/') || k == 'service.beta.kubernetes.io/load-balancer-source-ranges' || k.matches('^service[.]beta[.]kubernetes[.]io/aws-load-balancer-(healthcheck-[a-z-]+|backend-protocol|nlb-target-type)$') || k.matches('^alb[.]ingress[.]kubernetes[.]io/(healthcheck-[a-z-]+|healthy-threshold-count|unhealthy-threshold-count|success-codes|target-type|backend-protocol|backend-protocol-version|ssl-redirect)$'))",
+        "!(request.resource.resource in ['services', 'ingresses']) || object.metadata.?annotations.orValue({}).all(k, !k.matches('^(service[.]beta[.]kubernetes[.]io|alb[.]ingress[.]kubernetes[.]io|io[.]cilium|kube-vip[.]io|lbipam[.]cilium[.]io|metallb[.]io|metallb[.]universe[.]tf|tailscale[.]com|projectcalico[.]org|service[.]cilium[.]io|networking[.]gke[.]io|cloud[.]google[.]com)/') || k in ['cloud.google.com/neg', 'cloud.google.com/neg-status'] || k == 'service.beta.kubernetes.io/load-balancer-source-ranges' || k.matches('^service[.]beta[.]kubernetes[.]io/aws-load-balancer-(healthcheck-[a-z-]+|backend-protocol|nlb-target-type)$') || k.matches('^alb[.]ingress[.]kubernetes[.]io/(healthcheck-[a-z-]+|healthy-threshold-count|unhealthy-threshold-count|success-codes|target-type|backend-protocol|backend-protocol-version|ssl-redirect)$'))",
     ),
     mend: Mend::ByHand,
 };
 
 /// What starts so steers a load balancer, and what may.
 #[rustfmt::skip]
-const STEERED: [(&str, &[&str]); 8] = [
+const STEERED: [(&str, &[&str]); 12] = [
     ("service.beta.kubernetes.io/", &["aws-load-balancer-backend-protocol", "aws-load-balancer-healthcheck-*", "aws-load-balancer-nlb-target-type"]),
     ("alb.ingress.kubernetes.io/", &["backend-protocol", "backend-protocol-version", "healthcheck-*", "healthy-threshold-count", "ssl-redirect", "success-codes", "target-type", "unhealthy-threshold-count"]),
     // Addresses of one's choice, others' addresses to share, doors into other networks.
@@ -35,6 +35,11 @@ const STEERED: [(&str, &[&str]); 8] = [
     ("metallb.io/", &[]),
     ("metallb.universe.tf/", &[]),
     ("tailscale.com/", &[]),
+    ("projectcalico.org/", &[]),
+    // Services of the same name in other clusters, whose namespace may be another's there.
+    ("service.cilium.io/", &[]),
+    ("networking.gke.io/", &[]),
+    ("cloud.google.com/", &["neg", "neg-status"]),
 ];
 
 fn check(object: &Object<'_>, _: &Context<'_>, findings: &mut Findings) {

@@ -25,13 +25,13 @@ pub fn create(object: Value) -> AdmissionRequest<'static> {
     let api = object["apiVersion"].as_str().unwrap_or_default();
     let (group, version) = api.split_once('/').unwrap_or(("", api));
     let carrier = carrier(&kind);
-    let resource = carrier.map_or("others", |carrier| carrier.resource);
+    let resource = carrier.map_or("others", |carrier| &carrier.resource);
     let only = carrier.and_then(|carrier| carrier.only);
     serde_json::from_value(json!({
         "uid": "1", "operation": "CREATE", "namespace": "acme-dev",
         "kind": {"group": group, "version": version, "kind": kind},
         "resource": {
-            "group": only.map_or(group, |_| carrier.map_or("", |c| c.group)),
+            "group": only.map_or(group, |_| carrier.map_or("", |c| &*c.group)),
             "version": version, "resource": resource,
         },
         "subResource": only.map(|only| only.subresource),

@@ -183,7 +183,7 @@ fn bad_pods_are_refused_in_every_kind_that_makes_them() {
         let kind = object["kind"].as_str().unwrap().to_owned();
         let carrier = carrier(&kind).unwrap_or_else(|| panic!("{file}: {kind} is no carrier"));
         // Some manifests have versions that no API server serves any more.
-        object["apiVersion"] = match carrier.group {
+        object["apiVersion"] = match &*carrier.group {
             "" => carrier.version.into(),
             group => format!("{group}/{}", carrier.version).into(),
         };

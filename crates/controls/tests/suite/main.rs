@@ -11,6 +11,8 @@ mod admission;
 mod corpora;
 mod exposure;
 mod fuzz;
+mod kinds;
+mod late;
 mod odd_types;
 mod pages;
 mod placement;

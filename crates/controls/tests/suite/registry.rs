@@ -133,3 +133,31 @@ fn there_is_a_document_for_each_control_and_an_index() {
         );
     }
 }
+
+/// What the guide asks for at admission, and what has been added to it since: each has a page.
+#[test]
+fn every_control_that_the_guide_asks_for_is_explained() {
+    #[rustfmt::skip]
+    let asked = [
+        "shared-node", "foreign-toleration", "node-name-set", "missing-node-selector", "foreign-namespace",
+        "tenant-label-change", "rbac-beyond-tenant", "privileged-container", "forbidden-capability",
+        "capabilities-kept", "privilege-escalation", "runs-as-root", "id-outside-tenant-range",
+        "missing-fs-group", "host-path-volume", "writable-host-path", "unsafe-volume-type", "host-network",
+        "host-port", "host-pid", "host-ipc", "service-external-ip", "status-write", "foreign-endpoint",
+        "seccomp-unconfined", "selinux-label-shared", "selinux-label-chosen", "untrusted-registry",
+        "missing-runtime-class", "host-process", "unmasked-proc", "unsafe-sysctl", "apparmor-unconfined",
+        "no-resource-limit", "node-exhaustion", "tenant-extends-api",
+        "probe-host", "cross-namespace-affinity", "priority-class-unlisted", "host-user-namespace",
+        "runtime-annotation", "device-admin-access", "certificate-signer-unlisted", "network-policy-widened",
+        "hostname-taken", "cross-namespace-reference", "namespace-shadows-domain", "token-audience-chosen",
+        "legacy-token-secret", "iam-role-chosen", "foreign-owner-reference", "impersonation-unconstrained",
+        "volume-preclaimed", "drain-blocked",
+    ];
+    for name in asked {
+        let control = by_name(name).unwrap_or_else(|| panic!("{name} is missing"));
+        for (language, mend) in [(Language::English, "Mend: "), (Language::Chinese, "修正:")] {
+            let text = explain(control, language);
+            assert!(text.contains(mend), "{name}: {text}");
+        }
+    }
+}

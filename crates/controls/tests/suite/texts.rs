@@ -1,7 +1,8 @@
 //! What people and API servers read.
 
 use bulkhead_controls::{
-    Endpoint, Language, WebhookClient, by_name, denial, docs, explain, webhook_configurations,
+    Carriers, Endpoint, Language, WebhookClient, by_name, denial, docs, explain,
+    webhook_configurations,
 };
 use insta::assert_snapshot;
 use serde_json::json;
@@ -73,7 +74,8 @@ fn the_webhook_configurations() {
         endpoint: Endpoint::Url("https://127.0.0.1:9443/".into()),
         ca_bundle_pem: "PEM".into(),
     };
-    let text = serde_json::to_string_pretty(&webhook_configurations(&url)).unwrap();
+    let text =
+        serde_json::to_string_pretty(&webhook_configurations(Carriers::BUILT_IN, &url)).unwrap();
     assert_snapshot!("webhooks", text);
     let service = WebhookClient {
         endpoint: Endpoint::Service {
@@ -83,7 +85,8 @@ fn the_webhook_configurations() {
         },
         ..url
     };
-    let client = &webhook_configurations(&service)[0]["webhooks"][0]["clientConfig"];
+    let client =
+        &webhook_configurations(Carriers::BUILT_IN, &service)[0]["webhooks"][0]["clientConfig"];
     assert_eq!(
         client,
         &json!({

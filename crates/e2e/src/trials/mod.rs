@@ -13,6 +13,7 @@ mod gateway_people;
 mod grants;
 mod guests;
 mod ids;
+mod kinds;
 mod leaders;
 mod ledger;
 mod life;
@@ -40,6 +41,8 @@ mod watches;
 mod work;
 mod work_kube;
 
+pub(crate) use kinds::NAMED;
+
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
@@ -62,6 +65,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         nodes::TRIALS,
         networks::TRIALS,
         ids::TRIALS,
+        kinds::TRIALS,
         doors::TRIALS,
         ledger::TRIALS,
         lists::TRIALS,

@@ -102,6 +102,10 @@ fn template(rng: &mut Rng) -> Value {
         "notnri.io/x",
         "k8s.v1.cni.cncf.io/networks",
         "cni.projectcalico.org/podIP",
+        "cni.projectcalico.org/ipv4pools",
+        "seccomp-profile.kubernetes.cri-o.io/c0",
+        "io.cilium.no-track-port",
+        "notcilium.io/x",
     ] {
         if rng.u8(0..100) < 2 {
             annotations.insert(key.to_owned(), json!("x"));
@@ -466,5 +470,9 @@ fn claim(rng: &mut Rng) -> Value {
         "selector",
         &[json!({"matchLabels": {"a": "b"}})],
     );
-    json!({"metadata": {"name": "x"}, "spec": spec})
+    let mut annotations = Map::new();
+    for key in ["nfs.io/storage-path", "notnfs.io/x"] {
+        maybe(rng, &mut annotations, key, &[json!("x")]);
+    }
+    json!({"metadata": {"name": "x", "annotations": annotations}, "spec": spec})
 }

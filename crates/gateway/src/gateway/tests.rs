@@ -69,6 +69,7 @@ async fn gateway() -> Arc<Gateway> {
         listed: AtomicBool::new(false),
         books: crate::audit::Books::nowhere(),
         allowances: Allowances::default(),
+        carriers: bulkhead_controls::Carriers::default(),
         tenant_limits: Limiter::new(Whose::Tenant),
         person_limits: Limiter::new(Whose::Person),
         seal: Arc::new(Seal::of(b"secret")),

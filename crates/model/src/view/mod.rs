@@ -2,12 +2,14 @@
 //! Kubernetes has is seen rather than dropped, and it knows its path, so a finding can name it.
 
 mod pod;
+mod template_path;
 
 use serde_json::Value;
 
 use crate::json::Json;
 
 pub use pod::{Container, ContainerKind, Pod, Volume};
+pub use template_path::{Astray, MOST_EACH, TemplatePath, TemplatePathError};
 
 /// What [`Fields`] can look at.
 pub trait Tree: Sized {

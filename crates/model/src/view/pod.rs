@@ -1,6 +1,7 @@
 //! Pods, wherever they stand: in a Pod, or in the template of what makes Pods.
 
 use super::Fields;
+use super::template_path::{Taken, TemplatePath};
 use crate::finding::FieldPath;
 use crate::json::Json;
 
@@ -8,11 +9,37 @@ use crate::json::Json;
 // Dozens of rules look at the same few fields, so these are looked for once.
 #[derive(Debug, Clone, Copy)]
 pub struct Pod<'a> {
-    at: &'static str,
+    at: Root<'a>,
     metadata: Fields<'a>,
     spec: Fields<'a>,
     security: Fields<'a>,
     containers: [&'a [Json<'a>]; 3],
+}
+
+/// Where a pod stands in the object that was sent.
+#[derive(Debug, Clone, Copy)]
+enum Root<'a> {
+    /// At a dotted path.
+    At(&'static str),
+    /// At one of the places that a path leads to.
+    Along {
+        object: &'a Json<'a>,
+        path: &'a TemplatePath,
+        taken: Taken,
+    },
+}
+
+impl Root<'_> {
+    fn path(self) -> FieldPath {
+        match self {
+            Self::At(dotted) => FieldPath::of(dotted),
+            Self::Along {
+                object,
+                path,
+                taken,
+            } => path.place(object, taken),
+        }
+    }
 }
 
 impl<'a> Pod<'a> {
@@ -24,14 +51,34 @@ impl<'a> Pod<'a> {
             .split('.')
             .filter(|s| !s.is_empty())
             .try_fold(object, |value, key| value.get(key))?;
+        (!value.is_null()).then(|| Self::new(Root::At(at), value))
+    }
+
+    /// Every pod that a path leads to. Where something on the way is of another type than it should
+    /// be there is none: [`TemplatePath::templates`] tells that.
+    #[must_use]
+    pub fn along(object: &'a Json<'a>, path: &'a TemplatePath) -> Vec<Self> {
+        let mut found = Vec::new();
+        let walked = path.walk(object, &mut |taken, value| {
+            let at = Root::Along {
+                object,
+                path,
+                taken,
+            };
+            found.push(Self::new(at, value));
+        });
+        walked.map_or(Vec::new(), |()| found)
+    }
+
+    fn new(at: Root<'a>, value: &'a Json<'a>) -> Self {
         let spec = Fields::of(value.get("spec"));
-        (!value.is_null()).then(|| Self {
+        Self {
             at,
             metadata: Fields::of(value.get("metadata")),
             spec,
             security: spec.at("securityContext"),
             containers: ContainerKind::ALL.map(|kind| spec.list(kind.field())),
-        })
+        }
     }
 
     /// The pod's `spec`.
@@ -55,7 +102,7 @@ impl<'a> Pod<'a> {
     /// The path of a place in the pod, from the root of the object that was sent.
     #[must_use]
     pub fn path(self, dotted: &'static str) -> FieldPath {
-        FieldPath::of(self.at).then(dotted)
+        self.at.path().then(dotted)
     }
 
     /// Every container: init containers, ordinary ones, ephemeral ones.
@@ -115,7 +162,7 @@ impl ContainerKind {
 #[derive(Debug, Clone, Copy)]
 pub struct Container<'a> {
     /// Where its pod stands.
-    at: &'static str,
+    at: Root<'a>,
     /// The list it stands in.
     pub kind: ContainerKind,
     /// Where in that list.
@@ -150,7 +197,8 @@ impl<'a> Container<'a> {
     /// The path of a field of this container.
     #[must_use]
     pub fn path(self, dotted: &'static str) -> FieldPath {
-        FieldPath::of(self.at)
+        self.at
+            .path()
             .then("spec")
             .then(self.kind.field())
             .index(self.index)
@@ -163,9 +211,7 @@ impl<'a> Container<'a> {
     pub fn effective_path(self, key: &'static str) -> FieldPath {
         let own = self.security_context().get(key).is_some();
         if !own && self.of_pod.get(key).is_some() {
-            FieldPath::of(self.at)
-                .then("spec.securityContext")
-                .then(key)
+            self.at.path().then("spec.securityContext").then(key)
         } else {
             self.path("securityContext").then(key)
         }
@@ -176,7 +222,7 @@ impl<'a> Container<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Volume<'a> {
     /// Where its pod stands.
-    at: &'static str,
+    at: Root<'a>,
     index: usize,
     value: &'a Json<'a>,
 }
@@ -199,7 +245,8 @@ impl<'a> Volume<'a> {
     /// The path of a field of this volume.
     #[must_use]
     pub fn path(self, dotted: &'static str) -> FieldPath {
-        FieldPath::of(self.at)
+        self.at
+            .path()
             .then("spec.volumes")
             .index(self.index)
             .then(dotted)
