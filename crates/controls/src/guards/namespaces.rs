@@ -27,8 +27,9 @@ pub(super) fn guard() -> Guard {
                 "request.userInfo.username.startsWith('$SYNTHETIC') ? request.userInfo.username.split(':')[2] : ''",
             ),
             ("creates", "request.operation == 'CREATE' && variables.tenant != ''"),
-            // Plugins of the network write on namespaces what they gave them.
-            ("operates", "request.userInfo.groups.exists(g, g == 'system:serviceaccounts:kube-system') || authorizer.group('$GROUP').resource('tenants').check('operate').allowed()"),
+            // Plugins of the network write on namespaces what they gave them. A tenant's user is none,
+            // whatever rights it was given by mistake.
+            ("operates", "!request.userInfo.username.startsWith('$SYNTHETIC') && (request.userInfo.groups.exists(g, g == 'system:serviceaccounts:kube-system') || authorizer.group('$GROUP').resource('tenants').check('operate').allowed())"),
             ("owned", "'$TENANT' in variables.newLabels || '$TENANT' in variables.oldLabels"),
             // What is new, changed or gone, as far as it is guarded: our keys on every namespace,
             // on tenants' those that Pod Security Admission, the scheduler, device plugins, networks
