@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_api::parse_tenant;
-use bulkhead_controls::{
-    Fill, Inspected, Inspection, ObjectKey, Unjudged, judge_dockerfile,
-};
+use bulkhead_controls::{Fill, Inspected, Inspection, ObjectKey, Unjudged, judge_dockerfile};
 use bulkhead_manifests::{
     Content, Node, Parsed, insertions, looks_like_a_template, parse, parse_dockerfile,
 };
