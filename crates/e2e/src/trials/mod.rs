@@ -8,6 +8,7 @@ mod discovery;
 mod doors;
 mod fairness;
 mod faults;
+mod floods;
 mod gateway_limits;
 mod gateway_people;
 mod grants;
@@ -79,6 +80,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         policies::TRIALS,
         translated::TRIALS,
         gateway_limits::TRIALS,
+        floods::TRIALS,
         gateway_people::TRIALS,
     ];
     let mut all = attacks::trials(bed);
