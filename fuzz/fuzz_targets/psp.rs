@@ -1,7 +1,7 @@
 //! A PodSecurityPolicy, a NUL byte and a pod, as JSON → complaints, verdict, mutated pod, translation.
 //!
-//! `cargo +nightly fuzz run psp -- -timeout=1`; what it finds goes into `corpus/psp`. CI asks the same
-//! of all that is there and of mutations: `cargo test -p bulkhead-psp fuzz`.
+//! `cargo xtask fuzz psp` runs it; what it finds goes into `corpus/psp`. CI asks the same of all that is
+//! there and of mutations: `cargo test -p bulkhead-psp fuzz`.
 #![no_main]
 
 use bulkhead_model::Json;

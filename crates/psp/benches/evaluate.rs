@@ -25,6 +25,10 @@ use serde_json::{Value, json};
 
 use draw::Draw;
 
+/// As the webhook has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 static ORACLE: Oracle = Oracle::new("oracles/psp", ".", env!("CARGO_TARGET_TMPDIR"));
 
 /// How many policies a pod is held to.
@@ -103,6 +107,7 @@ fn ours(policies: &Policies, pods: &[Value], seconds: u32) -> (Duration, usize) 
         .filter(|verdict| matches!(verdict, Verdict::Admitted(_)))
         .count();
     let started = Instant::now();
+    let before = cpu_time();
     let most = Duration::from_secs(seconds.into());
     let mut count = 0;
     while started.elapsed() < most {
@@ -111,7 +116,18 @@ fn ours(policies: &Policies, pods: &[Value], seconds: u32) -> (Duration, usize) 
             count += 1;
         }
     }
-    (started.elapsed() / count, admitted)
+    let spent = match (before, cpu_time()) {
+        (Some(before), Some(after)) => after - before,
+        _ => started.elapsed(),
+    };
+    (spent / count, admitted)
+}
+
+/// What this thread has spent, if the system says it: the work of others on the machine does not count.
+fn cpu_time() -> Option<Duration> {
+    let said = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = said.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 /// The same of the plugin of Kubernetes 1.24, measured inside its process.

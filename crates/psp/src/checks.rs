@@ -90,23 +90,7 @@ fn check(pod: &Pod<'_>, draft: &Draft<'_>, rules: &Rules, errors: &mut Errors) {
         || "spec.securityContext".to_owned(),
         errors,
     );
-    for (uses, may, name, words) in [
-        (
-            pod.host_network,
-            rules.spec.host_network,
-            "hostNetwork",
-            "Host network",
-        ),
-        (pod.host_pid, rules.spec.host_pid, "hostPID", "Host PID"),
-        (pod.host_ipc, rules.spec.host_ipc, "hostIPC", "Host IPC"),
-    ] {
-        if uses && !may {
-            errors.add(|| {
-                let detail = format!("{words} is not allowed to be used");
-                FieldError::invalid(format!("spec.securityContext.{name}"), true, &detail)
-            });
-        }
-    }
+    host(pod, rules, errors);
     sysctls(pod, rules, errors);
     if errors.enough() {
         return;
@@ -126,6 +110,46 @@ fn check(pod: &Pod<'_>, draft: &Draft<'_>, rules: &Rules, errors: &mut Errors) {
         }
         check_container(pod, draft, rules, (container, own), errors);
     }
+}
+
+fn host(pod: &Pod<'_>, rules: &Rules, errors: &mut Errors) {
+    for (uses, may, name, words) in [
+        (
+            pod.host_network,
+            rules.spec.host_network,
+            "hostNetwork",
+            "Host network",
+        ),
+        (pod.host_pid, rules.spec.host_pid, "hostPID", "Host PID"),
+        (pod.host_ipc, rules.spec.host_ipc, "hostIPC", "Host IPC"),
+    ] {
+        if uses && !may {
+            errors.add(|| {
+                let detail = format!("{words} is not allowed to be used");
+                FieldError::invalid(format!("spec.securityContext.{name}"), true, &detail)
+            });
+        }
+    }
+}
+
+/// Whether the policy refuses the pod whatever it sets in it. Most policies that refuse a pod do, and
+/// need not be asked what they would set.
+pub(crate) fn refuses_at_once(pod: &Pod<'_>, rules: &Rules) -> bool {
+    let mut errors = Errors {
+        failed: false,
+        list: None,
+    };
+    host(pod, rules, &mut errors);
+    sysctls(pod, rules, &mut errors);
+    for (index, volume) in pod.volumes.iter().enumerate() {
+        if errors.enough() {
+            return true;
+        }
+        check_volume(pod, rules, (index, volume), &mut errors);
+    }
+    let mut containers = pod.containers.iter();
+    errors.failed
+        || containers.any(|container| container.privileged == Some(true) && !rules.spec.privileged)
 }
 
 /// The path of an annotation, as the original writes it.
@@ -359,11 +383,10 @@ fn check_container(
         errors,
     );
     app_armor(rules, container, own, errors);
-    let noted = pod.annotation(&format!("{SECCOMP_CONTAINER}{}", container.name));
     let seccomp = container
         .seccomp
         .as_deref()
-        .or(noted)
+        .or(container.seccomp_note)
         .or(pod.seccomp.as_deref())
         .or(draft.seccomp.as_deref());
     profile(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::change::{Change, changes};
-use crate::checks::{errors, fits};
+use crate::checks::{errors, fits, refuses_at_once};
 use crate::draft::Draft;
 use crate::field::FieldError;
 use crate::pod::Pod;
@@ -165,6 +165,10 @@ impl Policies {
         let mut failed = Vec::new();
         let mut first_mutating = None;
         for rules in order {
+            if refuses_at_once(pod, rules) {
+                failed.push(rules);
+                continue;
+            }
             let draft = Draft::of(pod, rules);
             if !fits(pod, &draft, rules) {
                 failed.push(rules);

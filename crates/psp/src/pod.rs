@@ -33,6 +33,8 @@ pub struct Pod<'a> {
     pub(crate) run_as_non_root: Option<bool>,
     pub(crate) se_linux: Option<SeLinux>,
     pub(crate) seccomp: Option<String>,
+    /// The seccomp annotation.
+    pub(crate) noted_seccomp: Option<&'a str>,
     /// The seccomp annotation that is read where the pod has none.
     pub(crate) stored_seccomp: Option<Cow<'a, str>>,
     pub(crate) sysctls: Vec<&'a str>,
@@ -53,6 +55,8 @@ pub(crate) struct Container<'a> {
     pub(crate) run_as_non_root: Option<bool>,
     pub(crate) se_linux: Option<SeLinux>,
     pub(crate) seccomp: Option<String>,
+    /// The seccomp profile in the annotation.
+    pub(crate) seccomp_note: Option<&'a str>,
     /// The profile in the annotation, or the newer field's where there is no annotation.
     pub(crate) apparmor: Option<String>,
     pub(crate) privileged: Option<bool>,
@@ -149,6 +153,9 @@ impl<'a> Pod<'a> {
             run_as_non_root: context.flag("runAsNonRoot")?,
             se_linux: se_linux(context)?,
             seccomp: seccomp(context)?,
+            noted_seccomp: annotations
+                .value(SECCOMP_POD)
+                .map(|value| value.as_str().unwrap_or_default()),
             stored_seccomp: None,
             sysctls: sysctls.collect::<Read<_>>()?,
             volumes: spec
@@ -175,8 +182,7 @@ impl<'a> Pod<'a> {
 
     /// The annotation that holds the pod's seccomp profile.
     pub(crate) fn seccomp_note(&self) -> Option<&str> {
-        let noted = self.annotation(SECCOMP_POD);
-        noted.or(self.stored_seccomp.as_deref())
+        self.noted_seccomp.or(self.stored_seccomp.as_deref())
     }
 
     /// Whether a field of the object is set.
@@ -201,9 +207,18 @@ fn container<'a>(
 ) -> Read<Container<'a>> {
     let context = map.map("securityContext")?;
     let name = map.text("name")?.unwrap_or_default();
-    let noted = annotations
-        .text(&format!("{APPARMOR}{name}"))?
-        .map(str::to_owned);
+    // Most pods have no annotation, and then no name of one needs to be made.
+    let noted = match annotations.is_set() {
+        true => annotations.text(&format!("{APPARMOR}{name}"))?,
+        false => None,
+    };
+    let noted = noted.map(str::to_owned);
+    let seccomp_note = match annotations.is_set() {
+        true => annotations
+            .value(&format!("{SECCOMP_CONTAINER}{name}"))
+            .map(|value| value.as_str().unwrap_or_default()),
+        false => None,
+    };
     let field = app_armor(context)?.or_else(|| app_armor_of_pod.map(str::to_owned));
     let capabilities = context.map("capabilities")?;
     let strings = |key| -> Read<Option<Vec<&'a str>>> { capabilities.texts(key) };
@@ -234,6 +249,7 @@ fn container<'a>(
         run_as_non_root: context.flag("runAsNonRoot")?,
         se_linux: se_linux(context)?,
         seccomp: seccomp(context)?,
+        seccomp_note,
         apparmor: noted.or(field),
         privileged: context.flag("privileged")?,
         proc_mount: context.text("procMount")?.unwrap_or("Default"),

@@ -141,6 +141,14 @@ fn question(draw: &mut Draw) -> Value {
             apply(&mut pod, &admitted.changes);
         }
     }
+    // Hints at policies that fit, that do not, that may not be used, that are not there.
+    if draw.chance(if admit { 15 } else { 50 }) {
+        let hint = *draw.one(&["a", "b", "c", "d", "gone", ""]);
+        if pod["metadata"]["annotations"].is_null() {
+            pod["metadata"]["annotations"] = json!({});
+        }
+        pod["metadata"]["annotations"][ADMITTED_BY] = json!(hint);
+    }
     if draw.chance(20) {
         let mut old = pod.clone();
         match draw.below(4) {
