@@ -14,7 +14,8 @@ pub(crate) fn negotiate(accepted: &[&str], path: &Path) -> Result<String, Denial
         // The header travels on to the kubelet, which answers in no form.
         Path::Resource(r) if r.connection().is_some() => return Ok("*/*".into()),
         Path::Document(Document::Version | Document::Health(_)) => return Ok(ANY.into()),
-        Path::Document(Document::OpenApiV2 | Document::OpenApiV3(_)) => openapi,
+        Path::Document(Document::OpenApiV2) => schemas,
+        Path::Document(Document::OpenApiV3(_)) => json,
         Path::Document(_) => discovery,
         Path::Resource(_) => object,
     };
@@ -119,17 +120,20 @@ fn discovery(media: &Media<'_>) -> Option<String> {
     }
 }
 
-fn openapi(media: &Media<'_>) -> Option<String> {
-    const FORMS: [&str; 4] = [
+/// Of the second version, clients that take protobuf take nothing else.
+fn schemas(media: &Media<'_>) -> Option<String> {
+    const FORMS: [&str; 2] = [
         "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
         "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
-        "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
-        "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
     ];
     match FORMS.into_iter().find(|form| *form == media.kind) {
         Some(form) => Some(form.into()),
-        None => media.is_json_or_any().then(|| JSON.into()),
+        None => json(media),
     }
+}
+
+fn json(media: &Media<'_>) -> Option<String> {
+    media.is_json_or_any().then(|| JSON.into())
 }
 
 #[cfg(test)]

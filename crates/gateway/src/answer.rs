@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bulkhead_cluster::ForwardedBody;
 use bulkhead_model::labels;
-use bulkhead_scope::{Credential, Denial, Document, Path, ScopedRequest};
+use bulkhead_scope::{
+    Credential, Denial, Document, Path, ScopedRequest, narrow_document, narrow_rules,
+};
 use bulkhead_serve::{Body, full, read_body};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-use crate::id;
+use crate::{id, openapi};
 
 /// Upstream's headers that reach the client. Those that a client could mistake for words of ours
 /// or that speak of the connection upstream do not.
@@ -68,12 +70,9 @@ pub(crate) async fn upstream(
     let (parts, body) = response.into_parts();
     let headers = passed(&parts.headers);
     let status = parts.status;
-    let body = if status.is_success() && names_addresses(scoped.request().path()) {
+    let body = if status.is_success() && computed(scoped) {
         let bytes = whole(body, LONGEST_DOCUMENT).await?;
-        let mut document: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| incident(&format!("discovery cannot be read: {error}")))?;
-        hide_addresses(&mut document);
-        full(document.to_string())
+        full(narrowed(scoped.request().path(), &headers, &bytes)?)
     } else if status.is_success() {
         body.map_err(Into::into).boxed_unsync()
     } else {
@@ -114,27 +113,30 @@ async fn whole(body: ForwardedBody, longest: usize) -> Result<Bytes, Denial> {
     }
 }
 
-/// Whether the document says where the API server is.
-fn names_addresses(path: &Path) -> bool {
-    matches!(
-        path,
-        Path::Document(Document::CoreVersions | Document::Groups | Document::Group(_))
-    )
+/// Whether the answer says what there is, or what one may do.
+fn computed(scoped: &ScopedRequest) -> bool {
+    match scoped.request().path() {
+        Path::Document(document) => !matches!(document, Document::Version | Document::Health(_)),
+        Path::Resource(resource) => resource.resource == "selfsubjectrulesreviews",
+    }
 }
 
-/// Where the API server is, is nothing that tenants reach. An empty list is what clients take
-/// for `the address that you asked`.
-fn hide_addresses(document: &mut Value) {
-    const FIELD: &str = "serverAddressByClientCIDRs";
-    let clear = |object: &mut Value| {
-        if let Some(addresses) = object.get_mut(FIELD) {
-            *addresses = Value::Array(Vec::new());
-        }
-    };
-    clear(document);
-    if let Some(Value::Array(groups)) = document.get_mut("groups") {
-        groups.iter_mut().for_each(clear);
+/// What works here of what there is.
+fn narrowed(path: &Path, headers: &HeaderMap, bytes: &Bytes) -> Result<Bytes, Denial> {
+    let form = headers.get(header::CONTENT_TYPE);
+    let form = form.and_then(|form| form.to_str().ok()).unwrap_or_default();
+    if form.contains("protobuf") {
+        return openapi::narrow(bytes)
+            .map(Bytes::from)
+            .ok_or_else(|| incident("the schemas cannot be read"));
     }
+    let mut document: Value = serde_json::from_slice(bytes)
+        .map_err(|error| incident(&format!("discovery cannot be read: {error}")))?;
+    match path {
+        Path::Document(path) => narrow_document(path, &mut document),
+        Path::Resource(_) => narrow_rules(&mut document),
+    }
+    Ok(Bytes::from(document.to_string()))
 }
 
 /// Logs what went wrong on our side and tells the client an id to ask for it by.
@@ -178,7 +180,6 @@ fn ours(status: StatusCode, body: &Bytes, credential: &Credential) -> Option<&'s
 #[cfg(test)]
 mod tests {
     use bulkhead_model::SyntheticUser;
-    use serde_json::json;
 
     use super::*;
 
@@ -223,25 +224,6 @@ mod tests {
             let got = ours(status, &Bytes::from(body), credential).is_some();
             assert_eq!(got, ours_it_is, "{status} {body}");
         }
-    }
-
-    #[test]
-    fn discovery_does_not_say_where_the_api_server_is() {
-        let address = json!([{"clientCIDR": "0.0.0.0/0", "serverAddress": "192.0.2.2:6443"}]);
-        let mut document = json!({
-            "kind": "APIGroupList",
-            "serverAddressByClientCIDRs": address,
-            "groups": [{"name": "apps", "serverAddressByClientCIDRs": address}, {"name": "batch"}],
-        });
-        hide_addresses(&mut document);
-        assert_eq!(
-            document,
-            json!({
-                "kind": "APIGroupList",
-                "serverAddressByClientCIDRs": [],
-                "groups": [{"name": "apps", "serverAddressByClientCIDRs": []}, {"name": "batch"}],
-            })
-        );
     }
 
     #[test]

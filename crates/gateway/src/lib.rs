@@ -18,6 +18,9 @@ mod limits;
 mod lists;
 mod metrics;
 mod oidc;
+mod openapi;
+#[cfg(test)]
+mod promises;
 mod reviews;
 mod run;
 mod shared;

@@ -9,6 +9,7 @@
 mod body;
 mod caller;
 mod denial;
+mod discovery;
 mod path;
 mod query;
 mod request;
@@ -23,6 +24,7 @@ pub mod table;
 pub use body::{Body, PatchType};
 pub use caller::{Caller, Claim, Membership};
 pub use denial::{Denial, Details};
+pub use discovery::{narrow_document, narrow_rules, operation_works, schema_is_hidden};
 pub use path::{Connection, Document, Path, Probe, Resource};
 pub use query::{Query, QueryValue};
 pub use request::{ApiRequest, Verb, parse};

@@ -186,7 +186,8 @@ static PARAMETERS: &[Parameter] = &[
 ];
 
 /// Clients send these empty when they mean nothing by them, and upstream reads it so.
-const MAY_BE_EMPTY: [&str; 4] = [
+const MAY_BE_EMPTY: [&str; 5] = [
+    "container",
     "labelSelector",
     "fieldSelector",
     "resourceVersion",
@@ -514,6 +515,8 @@ mod tests {
                 "follow=true&container=web&tailLines=10",
                 "container=web&follow=true&tailLines=10",
             ),
+            // The JavaScript client names the only container so.
+            (Exec, "command=sh&container=", "command=sh"),
             (
                 Exec,
                 "stdin=false&command=sh&tty=1&command=-c&command=a+%26%0A%22b%22&command=",

@@ -33,6 +33,23 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Get,
+        Self::List,
+        Self::Watch,
+        Self::Create,
+        Self::Update,
+        Self::Patch,
+        Self::Delete,
+        Self::DeleteCollection,
+    ];
+
+    /// The verb that RBAC writes so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.as_str() == name)
+    }
+
     /// The verb as RBAC writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -129,7 +146,7 @@ pub fn parse(method: &str, target: &str) -> Result<ApiRequest, Denial> {
     Ok(ApiRequest { verb, path, query })
 }
 
-fn verb_of(method: &str, resource: &Resource) -> Result<(Verb, Operation), Denial> {
+pub(crate) fn verb_of(method: &str, resource: &Resource) -> Result<(Verb, Operation), Denial> {
     let named = resource.name.is_some();
     if let Some(connection) = resource.connection() {
         let verb = match method {

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 use crate::body::{Body, text_at};
 use crate::caller::{Caller, Membership};
 use crate::denial::{Denial, FOREIGN_NAMESPACE};
-use crate::path::Resource;
+use crate::discovery;
+use crate::path::{Path, Resource};
+use crate::request::Verb;
 use crate::served;
+use crate::sight::{Include, Sight};
 
 /// The reviews that may be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +93,41 @@ fn access<'a>(
     };
     let (namespace, name, resource) = (field("namespace")?, field("name")?, field("resource")?);
     let (group, verb, subresource) = (field("group")?, field("verb")?, field("subresource")?);
+    if let Some(path) = non_resource(object)? {
+        return Ok(match Path::parse(&path) {
+            Ok(Path::Document(document)) if !discovery::is_hidden(&document) => {
+                Review::Upstream(first)
+            }
+            _ => Review::Answer(answer(
+                object,
+                false,
+                "the gateway does not serve that path",
+            )),
+        });
+    }
     if !subresource.is_empty() && !served::carries(&subresource) {
         let reason = format!("the gateway does not serve the subresource `{subresource}`");
         return Ok(Review::Answer(answer(object, false, &reason)));
+    }
+    let known = Verb::named(&verb);
+    let cluster = served::is_cluster_kind(&group, &resource);
+    let part = match subresource.as_str() {
+        "" => resource.clone(),
+        subresource => format!("{resource}/{subresource}"),
+    };
+    if let Some(verb) = known.filter(|_| !matches!(resource.as_str(), "" | "*"))
+        && !discovery::works(&group, &part, !cluster, verb)
+    {
+        let reason = format!("the gateway does not serve `{verb}` of `{part}`");
+        return Ok(Review::Answer(answer(object, false, &reason)));
+    }
+    if let Some(sight) = Sight::of_kind(&group, &resource, caller, Include::None) {
+        let seen = known.is_some() && (name.is_empty() || sight.may_name(&name));
+        let reason = match seen {
+            true => "what your tenants may use of it is shown",
+            false => "your tenants may not use it",
+        };
+        return Ok(Review::Answer(answer(object, seen, reason)));
     }
     // Rights on a Namespace are rights inside it, whatever the review says; and the list is the
     // gateway's own to give.
@@ -147,6 +182,12 @@ fn access<'a>(
             Review::Answer(answer(object, false, &reason))
         }
     })
+}
+
+/// The path that a review asks about, if it asks about one.
+fn non_resource(object: &Value) -> Result<Option<String>, Denial> {
+    let path = text_at(object, &["spec", "nonResourceAttributes", "path"])?;
+    Ok(path.map(str::to_owned))
 }
 
 /// Who the caller is: the person, and the users that stand for it at the API server.

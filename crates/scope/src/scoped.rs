@@ -7,6 +7,7 @@ use crate::MAX_WATCH_SECONDS;
 use crate::body::{self, Body, text_at};
 use crate::caller::{Caller, Membership};
 use crate::denial::{Denial, FOREIGN_NAMESPACE, TENANT_LABEL_CHANGE};
+use crate::discovery;
 use crate::path::{Path, Resource};
 use crate::query::QueryValue;
 use crate::request::{ApiRequest, Verb};
@@ -181,6 +182,9 @@ pub fn scope(request: ApiRequest, caller: &Caller, body: Body) -> Result<Outcome
         return Err(Denial::forbidden("you are a member of no tenant"));
     };
     match request.path().clone() {
+        Path::Document(document) if discovery::is_hidden(&document) => {
+            Err(Denial::no_such_resource().by(FOREIGN_NAMESPACE))
+        }
         Path::Document(_) => {
             body_fits(request.verb(), &body)?;
             sealed(request, body, caller, first, None)

@@ -81,6 +81,14 @@ pub(crate) fn is_cluster_kind(group: &str, resource: &str) -> bool {
         .any(|(known, name)| *known == group && (name.is_empty() || *name == resource))
 }
 
+/// Groups of which every kind lives in no namespace.
+pub(crate) fn whole_groups() -> impl Iterator<Item = &'static str> {
+    CLUSTER_SCOPED
+        .iter()
+        .filter(|(_, name)| name.is_empty())
+        .map(|(group, _)| *group)
+}
+
 /// Refuses the subresources and virtual kinds that are not open to tenants.
 pub(crate) fn check_subresource(resource: &Resource, verb: Verb) -> Result<(), Denial> {
     let about = |denial: Denial| {

@@ -143,7 +143,7 @@ pub const ROWS: &[Row] = &[
         paths: "`SelfSubjectRulesReview`",
         verbs: "create",
         answer: Answer::Computed,
-        how: "asked of the API server for one's own namespace that it names",
+        how: "asked of the API server for one's own namespace that it names, without what the gateway refuses (`kubectl auth can-i --list`)",
         is: |s| review(s, "selfsubjectrulesreviews"),
     },
     Row {

@@ -396,7 +396,9 @@ fn access_reviews_are_true_through_the_gateway() {
         (json!({"verb": "list", "resource": "pods", "namespace": "beta-app"}), format!("beta:admin POST {target}")),
         (json!({"verb": "list", "resource": "pods"}), "each of \"acme-app\", \"beta-app\" for {\"resourceAttributes\":{\"resource\":\"pods\",\"verb\":\"list\"}}".into()),
         (json!({"verb": "create", "resource": "pods"}), format!("acme:admin POST {target}")),
-        (json!({"verb": "list", "resource": "nodes"}), format!("acme:admin POST {target}")),
+        (json!({"verb": "list", "resource": "nodes"}), "answer {\"allowed\":true,\"reason\":\"what your tenants may use of it is shown\"}".into()),
+        (json!({"verb": "delete", "resource": "nodes"}), "answer {\"allowed\":false,\"reason\":\"the gateway does not serve `delete` of `nodes`\"}".into()),
+        (json!({"verb": "get", "group": "storage.k8s.io", "resource": "storageclasses", "name": "x"}), "answer {\"allowed\":false,\"reason\":\"your tenants may not use it\"}".into()),
         (json!({"verb": "*", "resource": "*"}), format!("acme:admin POST {target}")),
         (json!({"verb": "list", "resource": "*"}), format!("acme:admin POST {target}")),
         (json!({"verb": "list", "resource": "pods", "namespace": "globex-app"}), "answer {\"allowed\":false,\"reason\":\"namespaces \\\"globex-app\\\" not found\"}".into()),
@@ -524,4 +526,20 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_corpus_of_the_fuzz_target_is_read() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/targets");
+    let mut read = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        let line = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let (method, target) = line.split_once(' ').unwrap_or(("GET", &line));
+        if let Ok(asked) = parse(method, target) {
+            let again = parse(asked.verb().method(), &asked.target());
+            assert_eq!(again, Ok(asked), "{line}");
+            read += 1;
+        }
+    }
+    assert!(read >= 5, "only {read} have a reading");
 }

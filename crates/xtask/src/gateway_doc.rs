@@ -21,7 +21,9 @@ The first row that fits says it. `OWN` is a namespace of one of the caller's ten
 
 const TAIL: &str = "
 Documents (`/api`, `/apis`, `/apis/GROUP`, `/apis/GROUP/VERSION`, `/openapi/v2`, `/openapi/v3` and below, `/version`, `/healthz`, `/livez`, `/readyz`) are passed, without the
-addresses of the API server. Every other path is refused with 404.
+addresses of the API server and without what does not work here: discovery in both forms lists the groups, kinds, subresources and verbs that the table does not refuse, and the
+schemas have the operations that it does not refuse, in JSON, the second version also in protobuf (`e2e:discovery::what_is_discovered_through_the_gateway_works`). Every other path
+is refused with 404.
 
 ## Lists over all namespaces
 
@@ -50,4 +52,25 @@ the parts of all of them, each with the rights of its own role (`e2e:lists::a_me
 - Bookmarks are those of the namespace that is furthest behind.
 - No watch lives longer than five minutes: rights are looked at anew when it comes back.
 - Events of the kind `events` may be kept in a store of their own, with resource versions of its own. For them the set of namespaces at the beginning is not compared.
+
+## Bodies
+
+- JSON, YAML (`application/yaml`, and server-side apply), Kubernetes' protobuf, and the four kinds of patches, of 3 MiB at most. What goes upstream is the gateway's own JSON.
+- Refused, because two readers could read two things: a key given twice, a number that would lose digits, a second document, a YAML scalar that YAML 1.1 and 1.2 read differently
+  (`a: y`), a body that is compressed.
+
+## Clients
+
+What each is tried with, through the gateway, by `cargo xtask test` or, for those that take minutes to install (helm, kubectl 1.32, JavaScript, client-go), by `cargo xtask clients`; both print the matrix.
+
+| client | trial |
+|---|---|
+| kubectl 1.36: get, apply both ways, diff, edit, patch, create, scale, set, rollout, wait, describe, events, exec, cp, debug, create token, auth, explain, api-resources, delete | `e2e:clients::kubectl` |
+| kubectl 1.32: the same | `e2e:clients::kubectl_1_32` |
+| kubectl 1.36: exec, attach, cp, port-forward by WebSocket and SPDY | `e2e:streams::kubectl_connects_to_pods` |
+| Python `kubernetes` 37.0: objects, pages, patches, watch, exec, port-forward | `e2e:clients::python` |
+| JavaScript `@kubernetes/client-node` 1.3: objects, an informer over all namespaces, exec | `e2e:clients::javascript` |
+| helm 3: install, upgrade, history, rollback, list, status, uninstall | `e2e:clients::helm` |
+| client-go 0.32: an informer over all namespaces, with protobuf preferred | `e2e:clients::client_go` |
+| kube-rs: lists, watches, apply, patches | `e2e:work::kube_watches`, `e2e:work::kube_applies_and_patches` |
 ";

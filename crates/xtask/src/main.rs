@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask test | generate | fuzz | differential | bench | races`.
+//! Developer commands: `cargo xtask test | generate | fuzz | differential | bench | races | clients`.
 
 mod bench_admission;
 mod bench_check;
@@ -53,6 +53,8 @@ enum Command {
         #[arg(long, default_value = "1000000")]
         states: u64,
     },
+    /// Try every client of the matrix through the gateway, those too that have to be compiled first
+    Clients,
     /// Hold an evaluator against the original that it follows, over many generated cases
     #[command(subcommand)]
     Differential(Differential),
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Generate { check } => generate::run(check),
         Command::Races { seconds } => steps::races(seconds),
         Command::Model { states } => steps::model(states),
+        Command::Clients => steps::clients(),
         Command::Differential(Differential::Psp(arguments)) => differential::psp(&arguments),
         Command::Differential(Differential::Rego(arguments)) => differential::rego(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),

@@ -165,6 +165,24 @@ pub fn bench_tenants(arguments: &Tenants) -> Result<()> {
     run("bench", &envs, &args)
 }
 
+/// Tries every client through the gateway, those too that have to be compiled. They print the
+/// matrix.
+///
+/// # Errors
+/// If they cannot be installed or fail.
+pub fn clients() -> Result<()> {
+    let args = [
+        "test",
+        "--locked",
+        "-p",
+        "bulkhead-e2e",
+        "--",
+        "clients::",
+        "--nocapture",
+    ];
+    run("clients", &[("BULKHEAD_E2E_CLIENTS", "1")], &args)
+}
+
 fn run(name: &str, envs: &[(&str, &str)], args: &[&str]) -> Result<()> {
     let shown: String = envs
         .iter()

@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// Where to write it (readable by you alone); to the standard output if left out.
     #[arg(long, short = 'o', value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The directory of a sandbox, which knows everything below.
+    /// The directory of a sandbox, which knows everything below, and its administrator's kubeconfig.
     #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["gateway", "gateway_ca", "ca_cert", "ca_key"])]
     sandbox: Option<PathBuf>,
     /// The gateway's URL.
@@ -49,6 +49,14 @@ pub(super) struct Arguments {
     /// Its key (PEM).
     #[arg(long, value_name = "FILE", required_unless_present = "sandbox")]
     ca_key: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The kubeconfig of the sandbox's administrator, if a sandbox is named.
+    pub(super) fn administrator(&self) -> anyhow::Result<Option<PathBuf>> {
+        let layout = self.sandbox.as_deref().map(Layout::new).transpose()?;
+        Ok(layout.map(|layout| layout.admin_kubeconfig()))
+    }
 }
 
 pub(super) async fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {

@@ -73,7 +73,12 @@ struct Wait {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let path = kubeconfig_path(arguments.kubeconfig)?;
+    // A sandbox has its administrator's kubeconfig.
+    let path = match (&arguments.command, arguments.kubeconfig) {
+        (Command::Kubeconfig(command), None) => command.administrator()?,
+        (_, named) => named,
+    };
+    let path = kubeconfig_path(path)?;
     let cluster = Cluster::connect_as(&path, arguments.context.as_deref()).await?;
     match arguments.command {
         Command::List => list(&cluster).await,

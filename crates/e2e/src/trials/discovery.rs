@@ -4,12 +4,13 @@
 use anyhow::{Context as _, bail, ensure};
 use bulkhead_attack::wire::{Request, Response};
 use bulkhead_attack::{Account, good_pod};
-use bulkhead_scope::table::is_shared;
+use bulkhead_scope::Verb;
+use bulkhead_scope::table::{Answer, Place, Subject, is_shared, row};
 use serde_json::{Value, json};
 
 use crate::Check;
 use crate::bed::Bed;
-use crate::client::text;
+use crate::client::{succeeded, text};
 use crate::rights::{self, Rule};
 
 pub(super) const TRIALS: &[(&str, Check)] = &[
@@ -24,6 +25,10 @@ pub(super) const TRIALS: &[(&str, Check)] = &[
     (
         "discovery::whatever_tenants_may_write_is_judged_or_has_a_reason",
         covered,
+    ),
+    (
+        "discovery::what_is_discovered_through_the_gateway_works",
+        discovered,
     ),
     (
         "discovery::tenants_have_no_cluster_wide_rights_but_these",
@@ -165,6 +170,117 @@ impl Served {
             _ => return None,
         })
     }
+}
+
+/// Both forms of discovery say the same, which is what the table does not refuse; so do the schemas.
+fn discovered(bed: &Bed) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    let accept =
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    for path in ["/api", "/apis"] {
+        let response = bed.tenant(&Request::get(path).header("accept", accept))?;
+        let document = succeeded(&response)?;
+        ensure!(
+            text(&document, "/kind") == "APIGroupDiscoveryList",
+            "{document}"
+        );
+        found.extend(aggregated(&document));
+    }
+    let mut expected = Vec::new();
+    for served in Served::list(bed)? {
+        let (resource, subresource) = match served.name.split_once('/') {
+            Some((resource, part)) => (resource, Some(part)),
+            None => (served.name.as_str(), None),
+        };
+        for verb in &served.verbs {
+            let places = match (served.namespaced, served.name.split('/').next()) {
+                (true, _) => &[Place::Own][..],
+                (false, Some("namespaces")) => &[Place::Own, Place::Nowhere],
+                _ => &[Place::Nowhere],
+            };
+            let works = places.iter().any(|place| {
+                let subject = Subject {
+                    group: &served.group,
+                    resource,
+                    subresource,
+                    verb: super::scope::verb(verb).unwrap_or(Verb::Get),
+                    place: *place,
+                };
+                row(&subject).is_some_and(|row| !matches!(row.answer, Answer::Refused(_)))
+            });
+            if works {
+                expected.push(format!("{} {verb}", served.label()));
+            }
+        }
+    }
+    expected.sort();
+    found.sort();
+    let extra: Vec<&String> = found.iter().filter(|one| !expected.contains(one)).collect();
+    let less: Vec<&String> = expected.iter().filter(|one| !found.contains(one)).collect();
+    ensure!(
+        extra.is_empty() && less.is_empty() && found.len() > 200,
+        "{} are found; too much: {extra:?}; missing: {less:?}",
+        found.len()
+    );
+    let groups = succeeded(&bed.tenant(&Request::get("/apis"))?)?;
+    ensure!(!groups.to_string().contains("bulkhead.dev"), "{groups}");
+    let nodes = succeeded(&bed.tenant(&Request::get("/api/v1"))?)?;
+    ensure!(!nodes.to_string().contains("nodes/proxy"), "{nodes}");
+    let group = bed.tenant(&Request::get("/apis/bulkhead.dev/v1alpha1"))?;
+    ensure!(group.status == 404, "{}", group.status);
+    let index = succeeded(&bed.tenant(&Request::get("/openapi/v3"))?)?;
+    ensure!(
+        index.pointer("/paths/apis~1apps~1v1").is_some()
+            && !index.to_string().contains("bulkhead.dev"),
+        "{index}"
+    );
+    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    for accept in ["application/json", protobuf] {
+        let response = bed.tenant(&Request::get("/openapi/v2").header("accept", accept))?;
+        let text = response.text();
+        ensure!(
+            response.is_success()
+                && text.contains("io.k8s.api.apps.v1.Deployment")
+                && text.contains("/api/v1/namespaces/{namespace}/pods/{name}/log")
+                && !text.contains("dev.bulkhead.v1alpha1")
+                && !text.contains("/pods/{name}/proxy"),
+            "{accept}: {} {} bytes",
+            response.status,
+            text.len()
+        );
+    }
+    Ok(())
+}
+
+/// Each verb of each resource and subresource of a document with all resources.
+fn aggregated(document: &Value) -> Vec<String> {
+    let list = |value: &Value, pointer: &str| -> Vec<Value> {
+        let items = value.pointer(pointer).and_then(Value::as_array);
+        items.cloned().unwrap_or_default()
+    };
+    let mut found = Vec::new();
+    for item in list(document, "/items") {
+        let group = text(&item, "/metadata/name");
+        for version in list(&item, "/versions") {
+            let root = format!("{group}/{}", text(&version, "/version"));
+            for resource in list(&version, "/resources") {
+                let name = text(&resource, "/resource");
+                let verbs = list(&resource, "/verbs").into_iter();
+                found
+                    .extend(verbs.map(|verb| {
+                        format!("{root} {name} {}", verb.as_str().unwrap_or_default())
+                    }));
+                for part in list(&resource, "/subresources") {
+                    let name = format!("{name}/{}", text(&part, "/subresource"));
+                    let verbs = list(&part, "/verbs").into_iter();
+                    found.extend(verbs.map(|verb| {
+                        format!("{root} {name} {}", verb.as_str().unwrap_or_default())
+                    }));
+                }
+            }
+        }
+    }
+    found
 }
 
 /// What is everybody's: reviews of oneself.

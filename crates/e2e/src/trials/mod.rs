@@ -3,6 +3,8 @@
 mod attacks;
 mod bad_input;
 mod bench;
+mod clients;
+mod day;
 mod denials;
 mod discovery;
 mod doors;
@@ -29,6 +31,7 @@ mod policy_objects;
 mod quota;
 mod quota_growth;
 mod races;
+mod readings;
 mod real;
 mod rego;
 mod restart;
@@ -72,6 +75,9 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
         lists::TRIALS,
         quota::TRIALS,
         quota_growth::TRIALS,
+        clients::TRIALS,
+        day::TRIALS,
+        readings::TRIALS,
         scope::TRIALS,
         shared::TRIALS,
         strays::TRIALS,
@@ -90,6 +96,7 @@ pub(crate) fn calm(bed: &Arc<Option<Bed>>) -> Vec<Trial> {
             .flatten()
             .map(|(name, check)| make(bed, name, *check)),
     );
+    all.extend(clients::compiled(|name, check| make(bed, name, check)));
     all
 }
 

@@ -141,7 +141,7 @@ fn judge(bed: &Bed, sent: &Sent, asked: &[Value]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn verb(name: &str) -> Option<Verb> {
+pub(super) fn verb(name: &str) -> Option<Verb> {
     Some(match name {
         "get" => Verb::Get,
         "list" => Verb::List,

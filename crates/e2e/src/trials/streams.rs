@@ -33,7 +33,7 @@ fn by(mut command: Command, sockets: &str) -> Command {
 }
 
 /// A server that says back what it hears.
-fn echo() -> anyhow::Result<u16> {
+pub(super) fn echo() -> anyhow::Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     std::thread::spawn(move || {

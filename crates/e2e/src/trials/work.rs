@@ -245,7 +245,16 @@ fn can_i(bed: &Bed) -> anyhow::Result<()> {
             "yes",
         ),
         (&["create", "clusterroles.rbac.authorization.k8s.io"], "no"),
-        (&["list", "nodes"], "no"),
+        // There are none of its own, and the list says so.
+        (&["list", "nodes"], "yes"),
+        (&["delete", "nodes"], "no"),
+        (&["get", "storageclasses.storage.k8s.io/attack"], "no"),
+        (
+            &["get", "pods", "--subresource=proxy", "-n", bed.own()],
+            "no",
+        ),
+        (&["get", "/metrics"], "no"),
+        (&["get", "/healthz"], "yes"),
         (&["impersonate", "users"], "no"),
         (&["*", "*"], "no"),
     ] {
