@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use bulkhead_manifests::{Comment, Node, Parsed};
 
+/// More exceptions than this in one file are not taken: each is held against everything in it.
+const MOST: usize = 1000;
+
 /// Names, and the places where they are allowed.
 #[derive(Debug)]
 pub(crate) struct Allow {
@@ -28,18 +31,23 @@ pub(crate) fn allows(
     whole_file: bool,
 ) -> (Vec<Allow>, Vec<Range<usize>>) {
     let (mut found, mut odd) = (Vec::new(), Vec::new());
+    // Comments in a row are about the same line, which is looked for once.
+    let mut below = 0..0;
     for comment in &parsed.comments {
         let Some(directive) = comment.text.trim().strip_prefix("bulkhead:") else {
             continue;
         };
-        let Some((names, reason)) = understood(directive) else {
-            odd.push(comment.span.clone());
+        let Some((names, reason)) = understood(directive).filter(|_| found.len() < MOST) else {
+            // A thousand of them say enough.
+            if odd.len() < MOST {
+                odd.push(comment.span.clone());
+            }
             continue;
         };
         let covers = if whole_file {
             0..text.len()
         } else {
-            covers(text, &parsed.documents, comment)
+            covers(text, &parsed.documents, comment, &mut below)
         };
         found.push(Allow {
             span: comment.span.clone(),
@@ -85,8 +93,14 @@ fn understood(directive: &str) -> Option<(Vec<String>, bool)> {
 }
 
 /// What a comment is about: behind something, the whole of it; on a line of its own, the whole of
-/// what begins on the next line. Above an object, the object.
-fn covers(text: &str, documents: &[Node], comment: &Comment) -> Range<usize> {
+/// what begins on the next line. Above an object, the object. `below` is the line that was found for
+/// a comment before, from the end of that comment.
+fn covers(
+    text: &str,
+    documents: &[Node],
+    comment: &Comment,
+    below: &mut Range<usize>,
+) -> Range<usize> {
     let start = text
         .get(..comment.span.start)
         .and_then(|before| before.rfind('\n'));
@@ -95,7 +109,10 @@ fn covers(text: &str, documents: &[Node], comment: &Comment) -> Range<usize> {
         .get(line..comment.span.start)
         .is_some_and(|before| before.trim().is_empty());
     let target = if own_line {
-        next_line(text, comment.span.end)
+        if !below.contains(&comment.span.end) {
+            *below = comment.span.end..next_line(text, comment.span.end).start;
+        }
+        line_at(text, below.end)
     } else {
         line..comment.span.start
     };
@@ -119,6 +136,14 @@ fn next_line(text: &str, from: usize) -> Range<usize> {
         at += line.len();
     }
     at..at
+}
+
+/// The line that begins here.
+fn line_at(text: &str, start: usize) -> Range<usize> {
+    let line = text
+        .get(start..)
+        .and_then(|rest| rest.split_inclusive('\n').next());
+    start..start + line.map_or(0, str::len)
 }
 
 /// The outermost entry or element that begins in these bytes.

@@ -1,6 +1,6 @@
 //! For a terminal: the lines of the source with marks under the fields.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level as Style, Renderer, Snippet};
@@ -58,15 +58,16 @@ fn renderer(look: Look) -> Renderer {
 /// Issues of one rule in one object belong together, at the place of the first.
 fn by_rule_and_object(issues: &[Issue]) -> Vec<Vec<&Issue>> {
     let mut groups: Vec<Vec<&Issue>> = Vec::new();
+    let mut known = HashMap::new();
     for issue in issues {
-        let same = |other: &Issue| {
-            (other.rule, other.level, &other.object) == (issue.rule, issue.level, &issue.object)
-                && issue.object.is_some()
-        };
-        match groups
-            .iter_mut()
-            .find(|group| group.first().is_some_and(|first| same(first)))
-        {
+        let next = groups.len();
+        let key = issue.object.as_ref();
+        let at = key.map_or(next, |object| {
+            *known
+                .entry((issue.rule, issue.level, object))
+                .or_insert(next)
+        });
+        match groups.get_mut(at) {
             Some(group) => group.push(issue),
             None => groups.push(vec![issue]),
         }

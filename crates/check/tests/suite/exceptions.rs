@@ -168,3 +168,22 @@ spec:
         assert_eq!(found, if as_admitted { &rest[..0] } else { &rest });
     }
 }
+
+/// Each exception is held against everything in the file, so that many are a bomb.
+#[test]
+fn many_exceptions_end_fast() {
+    let pod = "apiVersion: v1\nkind: Pod\nspec:\n  hostPID: true\n  containers: []\n";
+    let above = "# bulkhead: allow host-pid -- x\n".repeat(20_000) + pod;
+    let below = pod.to_owned() + &"# bulkhead: allow host-pid -- x\n".repeat(20_000);
+    let strange = pod.to_owned() + &"# bulkhead: forgive\n".repeat(20_000);
+    for (text, finds) in [(above, false), (below, true), (strange, true)] {
+        let started = std::time::Instant::now();
+        let report = check(&text);
+        let took = started.elapsed();
+        let found = report.issues.iter().any(|issue| issue.rule == "host-pid");
+        assert_eq!(found, finds, "{:.60}", text);
+        assert!(report.issues.iter().any(|i| i.rule.starts_with("allow-")));
+        // A hundred times what it takes where nothing else runs.
+        assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+    }
+}
