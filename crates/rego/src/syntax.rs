@@ -10,8 +10,9 @@ use crate::refusal::{Place, Refusal};
 /// How long a policy may be, in bytes. The largest of public ones has 20 KiB.
 pub const MAX_TEXT: usize = 256 * 1024;
 
-/// How deep brackets may nest. The parser recurses, and stacks are finite.
-const MAX_NESTING: usize = 48;
+/// How deep brackets may nest. At each the parser first tries a comprehension and then begins anew,
+/// so its time doubles with every level; policies that people write stay below ten.
+const MAX_NESTING: usize = 12;
 
 /// Which Rego it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +89,18 @@ fn within_limits(text: &Text<'_>) -> Result<(), Refusal> {
         );
         return Err(Refusal::whole("too-large", text.source, message));
     }
-    let mut depth = 0_usize;
+    let (mut depth, mut raw) = (0_usize, false);
     for (at, line) in text.rego.lines().enumerate() {
+        let (mut quoted, mut escaped) = (false, false);
         for (column, c) in line.chars().enumerate() {
             match c {
+                '`' if !quoted => raw = !raw,
+                _ if raw => {}
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                _ if quoted => {}
+                '#' => break,
                 '(' | '[' | '{' => depth += 1,
                 ')' | ']' | '}' => depth = depth.saturating_sub(1),
                 _ => {}
@@ -142,5 +151,42 @@ pub(crate) fn refusal(rule: &'static str, source: &str, error: &str) -> Refusal 
         rule,
         place,
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(rego: &str) -> Option<&'static str> {
+        let text = Text {
+            source: "a.rego",
+            rego,
+            dialect: Dialect::V0,
+        };
+        parse(&text).err().map(|refusal| refusal.rule)
+    }
+
+    #[test]
+    fn nesting_that_the_parser_takes_ages_for_is_refused() {
+        for open in ["[", "{", "(", "[{", "f(["] {
+            for levels in [MAX_NESTING - 1, 27, 1000] {
+                let opened: String = open.chars().cycle().take(levels).collect();
+                let rule = refused(&format!("package a\n\nx = y {{ y := {opened}e }}\n"));
+                assert!(rule.is_some(), "{opened}");
+            }
+        }
+        let deep = format!("package a\n\nx = {}1{}\n", "[".repeat(27), "]".repeat(27));
+        assert_eq!(refused(&deep), Some("too-large"));
+    }
+
+    #[test]
+    fn brackets_in_text_nest_nothing() {
+        let brackets = "[({".repeat(20);
+        let rego = format!(
+            "package a\n\n# {brackets}\nx = \"\\\"{brackets}\" {{ true }}\n\ny = `{brackets}\n{brackets}`\n"
+        );
+        assert_eq!(refused(&rego), None);
+        assert_eq!(refused("package a\n\nx = [[[[[[[[[1]]]]]]]]]\n"), None);
     }
 }
