@@ -1,21 +1,19 @@
 //! `cargo xtask bench admission`: what admission by our webhook costs beside a webhook that
 //! decides nothing, on the same server code, in the same run.
 
-pub(crate) mod client;
 mod review;
-pub(crate) mod servers;
+mod servers;
 mod table;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use rustls::RootCertStore;
 
-use crate::bench_admission::client::{Client, Samples};
-use crate::bench_admission::servers::Running;
-use crate::bench_admission::table::{Outcome, Side};
+use crate::bench::{self, Driven};
+use crate::bench_admission::table::Outcome;
 
 /// The median of our webhook, in medians of the empty one.
 const GOAL: f64 = 1.3;
@@ -62,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return runtime()?.block_on(servers::serve(kind, folder));
     }
     if cfg!(debug_assertions) {
-        return in_release();
+        return bench::in_release();
     }
     let outcome = runtime()?.block_on(measure(arguments))?;
     println!("{outcome}");
@@ -80,124 +78,45 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
-/// Figures of an unoptimised build say nothing.
-pub(crate) fn in_release() -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "bulkhead-xtask",
-            "--",
-        ])
-        .args(std::env::args_os().skip(1))
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the release build of the bench failed");
-    Ok(())
-}
-
 async fn measure(arguments: &Arguments) -> Result<Outcome> {
     let folder = tempfile::tempdir()?;
-    let roots = servers::certificate(folder.path())?;
-    let mut webhook = Driven::start(Kind::Webhook, folder.path(), &roots, arguments).await?;
-    let mut empty = Driven::start(Kind::Empty, folder.path(), &roots, arguments).await?;
-    webhook.check().await?;
-    empty.check().await?;
-
-    webhook.warm_up(arguments).await?;
-    empty.warm_up(arguments).await?;
-    let mut ratios = Vec::new();
-    for round in 0..arguments.rounds {
-        // Whatever disturbs the machine disturbs both, and neither always goes first.
-        let (first, second) = if round % 2 == 0 {
-            (&mut webhook, &mut empty)
-        } else {
-            (&mut empty, &mut webhook)
-        };
-        first.round(arguments).await?;
-        second.round(arguments).await?;
-        ratios.push(webhook.last_p50 / empty.last_p50);
-    }
+    let roots = bench::certificate(folder.path())?;
+    let asked = review::reviews()?;
+    let mut webhook = start(Kind::Webhook, folder.path(), &roots, arguments).await?;
+    let mut empty = start(Kind::Empty, folder.path(), &roots, arguments).await?;
+    webhook.warm_up(asked, arguments.requests).await?;
+    empty.warm_up(asked, arguments.requests).await?;
+    let ratios = bench::in_turns(
+        (&mut webhook, asked),
+        (&mut empty, asked),
+        arguments.rounds,
+        arguments.requests,
+    )
+    .await?;
     Ok(Outcome {
         goal: GOAL,
         rounds: arguments.rounds,
         requests: u64::from(arguments.rounds) * u64::from(arguments.requests),
         connections: arguments.connections,
-        bytes: review::reviews()?
-            .iter()
-            .map(|(_, body)| body.len())
-            .collect(),
+        bytes: asked.iter().map(|(_, body)| body.len()).collect(),
         ratios,
-        webhook: webhook.finish()?,
-        empty: empty.finish()?,
+        webhook: webhook.figures()?,
+        empty: empty.figures()?,
     })
 }
 
-/// A server and its clients.
-struct Driven {
-    server: Running,
-    single: Client,
-    many: Vec<Client>,
-    alone: Samples,
-    crowd: Samples,
-    last_p50: f64,
-}
-
-impl Driven {
-    async fn start(
-        kind: Kind,
-        folder: &std::path::Path,
-        roots: &rustls::RootCertStore,
-        arguments: &Arguments,
-    ) -> Result<Self> {
-        let server = Running::start(kind, folder)?;
-        let mut many = Vec::new();
-        for _ in 0..arguments.connections {
-            many.push(Client::connect(server.address, roots).await?);
-        }
-        Ok(Self {
-            single: Client::connect(server.address, roots).await?,
-            many,
-            alone: Samples::new()?,
-            crowd: Samples::new()?,
-            last_p50: f64::NAN,
-            server,
-        })
+/// Starts a server. Nothing is measured before the answers are those that should be measured.
+async fn start(
+    kind: Kind,
+    folder: &Path,
+    roots: &RootCertStore,
+    arguments: &Arguments,
+) -> Result<Driven> {
+    let server = servers::start(kind, folder)?;
+    let mut driven = Driven::connect(server, roots, arguments.connections).await?;
+    for (path, body) in review::reviews()? {
+        let answer = driven.single.send(path, body.clone()).await?;
+        review::check(kind, path, &answer)?;
     }
-
-    /// Measures nothing before the answers are those that should be measured.
-    async fn check(&mut self) -> Result<()> {
-        for (path, body) in review::reviews()? {
-            let answer = self.single.send(path, body.clone()).await?;
-            review::check(self.server.kind, path, &answer)?;
-        }
-        Ok(())
-    }
-
-    async fn warm_up(&mut self, arguments: &Arguments) -> Result<()> {
-        client::alone(&mut self.single, arguments.requests).await?;
-        client::crowd(&mut self.many, arguments.requests).await?;
-        Ok(())
-    }
-
-    async fn round(&mut self, arguments: &Arguments) -> Result<()> {
-        let alone = client::alone(&mut self.single, arguments.requests).await?;
-        self.last_p50 = alone.quantile(0.5);
-        self.alone.add(&alone)?;
-        self.crowd
-            .add(&client::crowd(&mut self.many, arguments.requests).await?)?;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Side> {
-        Ok(Side {
-            p50: self.alone.quantile(0.5),
-            p99: self.alone.quantile(0.99),
-            throughput: self.crowd.rate(),
-            peak_kib: self.server.peak_kib()?,
-        })
-    }
+    Ok(driven)
 }

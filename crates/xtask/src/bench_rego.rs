@@ -9,15 +9,12 @@ mod servers;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::bench_admission::client::{Client, Samples};
-use crate::bench_rego::servers::{Running, Side};
+use crate::bench::{self, Asked, Driven, Side};
 
 /// How many times their throughput ours is, at least.
 const THROUGHPUT: f64 = 10.0;
@@ -68,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return runtime.block_on(servers::serve(policies, folder));
     }
     if cfg!(debug_assertions) {
-        return crate::bench_admission::in_release();
+        return bench::in_release();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -83,10 +80,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 async fn measure(arguments: &Arguments) -> Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
-    let theirs = servers::build(folder.path())?;
-    let roots = crate::bench_admission::servers::certificate(folder.path())?;
+    let theirs_program = servers::build(folder.path())?;
+    let roots = bench::certificate(folder.path())?;
     let (templates, constraints) = cases::policies()?;
     let bodies = cases::reviews()?;
+    let at = |path| bodies.iter().map(|body| (path, body.clone())).collect();
+    let (to_ours, to_theirs): (Vec<_>, Vec<_>) = (at("/rego"), at("/v1/admit"));
     println!(
         "{} templates, {} reviews in turns, over HTTP/2 and TLS; throughput over {} connections.",
         templates.len(),
@@ -107,43 +106,28 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Value>> {
         let many = cases::grown(&constraints, count);
         let policies = json!({"templates": templates, "constraints": many});
         fs::write(&file, policies.to_string())?;
-        let starts = [
-            Running::ours(&file, folder.path(), workers)?,
-            Running::theirs(&theirs, &file, folder.path(), workers)?,
-        ];
-        let mut sides = Vec::new();
-        for server in starts {
-            let mut many = Vec::new();
-            for _ in 0..arguments.connections {
-                many.push(Client::connect(server.address, &roots).await?);
-            }
-            sides.push(Driven {
-                single: Client::connect(server.address, &roots).await?,
-                many,
-                alone: Samples::new()?,
-                crowd: Samples::new()?,
-                server,
-            });
-        }
-        let [ours, theirs] = sides.as_mut_slice() else {
-            anyhow::bail!("there are two sides");
-        };
-        same_verdicts(ours, theirs, &bodies).await?;
-        // Warm.
-        ours.round(&bodies, arguments).await?;
-        theirs.round(&bodies, arguments).await?;
-        for side in [&mut *ours, &mut *theirs] {
-            (side.alone, side.crowd) = (Samples::new()?, Samples::new()?);
-        }
-        for round in 0..arguments.rounds {
-            if round % 2 == 0 {
-                ours.round(&bodies, arguments).await?;
-                theirs.round(&bodies, arguments).await?;
-            } else {
-                theirs.round(&bodies, arguments).await?;
-                ours.round(&bodies, arguments).await?;
-            }
-        }
+        let mut ours = Driven::connect(
+            servers::ours(&file, folder.path(), workers)?,
+            &roots,
+            arguments.connections,
+        )
+        .await?;
+        let mut theirs = Driven::connect(
+            servers::theirs(&theirs_program, &file, folder.path(), workers)?,
+            &roots,
+            arguments.connections,
+        )
+        .await?;
+        same_verdicts((&mut ours, &to_ours), (&mut theirs, &to_theirs)).await?;
+        ours.warm_up(&to_ours, arguments.requests).await?;
+        theirs.warm_up(&to_theirs, arguments.requests).await?;
+        bench::in_turns(
+            (&mut ours, &to_ours),
+            (&mut theirs, &to_theirs),
+            arguments.rounds,
+            arguments.requests,
+        )
+        .await?;
         let (ours, theirs) = (ours.figures()?, theirs.figures()?);
         print(count, workers, &ours, &theirs);
         rows.push(json!({
@@ -175,83 +159,22 @@ fn print(count: usize, workers: usize, ours: &Side, theirs: &Side) {
     );
 }
 
-/// A server and its clients.
-struct Driven {
-    server: Running,
-    single: Client,
-    many: Vec<Client>,
-    alone: Samples,
-    crowd: Samples,
-}
-
-impl Driven {
-    async fn round(&mut self, bodies: &[Bytes], arguments: &Arguments) -> Result<()> {
-        let path = self.server.path;
-        let alone = drive(&mut self.single, path, bodies, arguments.requests).await?;
-        self.alone.add(&alone)?;
-        let share = arguments.requests.div_ceil(arguments.connections.max(1));
-        let began = Instant::now();
-        let mut tasks = Vec::new();
-        for mut client in self.many.drain(..) {
-            let bodies = bodies.to_vec();
-            tasks.push(tokio::spawn(async move {
-                let samples = drive(&mut client, path, &bodies, share).await;
-                (client, samples)
-            }));
-        }
-        let mut all = Samples::new()?;
-        for task in tasks {
-            let (client, samples) = task.await?;
-            self.many.push(client);
-            all.add(&samples?)?;
-        }
-        all.elapsed = began.elapsed();
-        self.crowd.add(&all)
-    }
-
-    fn figures(&self) -> Result<Side> {
-        Ok(Side {
-            p50: self.alone.quantile(0.5),
-            p99: self.alone.quantile(0.99),
-            throughput: self.crowd.rate(),
-            peak_kib: self.server.peak_kib()?,
-        })
-    }
-}
-
-async fn drive(
-    client: &mut Client,
-    path: &'static str,
-    bodies: &[Bytes],
-    requests: u32,
-) -> Result<Samples> {
-    let mut samples = Samples::new()?;
-    let began = Instant::now();
-    for body in bodies.iter().cycle().take(requests as usize) {
-        let sent = Instant::now();
-        client.send(path, body.clone()).await?;
-        let taken = u64::try_from(sent.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        samples.nanoseconds.record(taken)?;
-    }
-    samples.elapsed = began.elapsed();
-    Ok(samples)
-}
-
 /// Measures nothing before both let in the same and refuse the same, with as many messages.
-async fn same_verdicts(ours: &mut Driven, theirs: &mut Driven, bodies: &[Bytes]) -> Result<()> {
+async fn same_verdicts(
+    (ours, to_ours): (&mut Driven, &Asked),
+    (theirs, to_theirs): (&mut Driven, &Asked),
+) -> Result<()> {
     let mut refused = 0;
-    for body in bodies {
-        let mut verdicts = Vec::new();
-        for side in [&mut *ours, &mut *theirs] {
-            let answer = side.single.send(side.server.path, body.clone()).await?;
-            verdicts.push(cases::verdict(&answer)?);
-        }
+    for ((our_path, body), (their_path, _)) in to_ours.iter().zip(to_theirs) {
+        let one = cases::verdict(&ours.single.send(our_path, body.clone()).await?)?;
+        let other = cases::verdict(&theirs.single.send(their_path, body.clone()).await?)?;
         ensure!(
-            verdicts.first() == verdicts.last(),
-            "the verdicts differ: {verdicts:?} about {}",
+            one == other,
+            "the verdicts differ: {:?} about {}",
+            [one, other],
             String::from_utf8_lossy(body)
         );
-        if let Some((false, _)) = verdicts.first() {
+        if !one.0 {
             refused += 1;
         }
     }

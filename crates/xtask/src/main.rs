@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask test | generate | fuzz | differential | bench | races | clients`.
 
+mod bench;
 mod bench_admission;
 mod bench_check;
 mod bench_psp;

@@ -2,21 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Figures of one server.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Side {
-    /// Microseconds.
-    pub(super) p50: f64,
-    /// Microseconds.
-    pub(super) p99: f64,
-    /// Requests per second over all connections.
-    pub(super) throughput: f64,
-    /// `VmHWM`.
-    pub(super) peak_kib: u64,
-}
+use crate::bench::Side;
 
 /// Everything that was measured.
 #[derive(Debug, Clone)]

@@ -1,90 +1,35 @@
 //! The two processes.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use bulkhead_webhook::Webhook;
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::bench_admission::servers::{CERTIFICATE, KEY, listener, peak_kib};
+use crate::bench::{self, CERTIFICATE, KEY, Running};
 
-/// Figures of one side.
-#[derive(Debug, Serialize)]
-pub(super) struct Side {
-    /// Microseconds.
-    pub(super) p50: f64,
-    /// Microseconds.
-    pub(super) p99: f64,
-    /// Requests per second over all connections.
-    pub(super) throughput: f64,
-    /// `VmHWM`.
-    pub(super) peak_kib: u64,
+/// Starts our webhook.
+pub(super) fn ours(policies: &Path, folder: &Path, workers: usize) -> Result<Running> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["bench", "rego", "--serve"]).arg(policies);
+    command.arg("--folder").arg(folder);
+    command.args(["--workers", &workers.to_string()]);
+    Running::start("webhook", &mut command)
 }
 
-/// A process that answers AdmissionReviews, ended when dropped.
-pub(super) struct Running {
-    pub(super) address: SocketAddr,
-    /// Where it is asked.
-    pub(super) path: &'static str,
-    child: Child,
-}
-
-impl Running {
-    pub(super) fn ours(policies: &Path, folder: &Path, workers: usize) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["bench", "rego", "--serve"]).arg(policies);
-        command.arg("--folder").arg(folder);
-        command.args(["--workers", &workers.to_string()]);
-        Self::start(command, "/rego")
-    }
-
-    pub(super) fn theirs(
-        program: &Path,
-        policies: &Path,
-        folder: &Path,
-        workers: usize,
-    ) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.arg(policies);
-        command.arg(folder.join(CERTIFICATE)).arg(folder.join(KEY));
-        command.env("GOMAXPROCS", workers.to_string());
-        Self::start(command, "/v1/admit")
-    }
-
-    fn start(mut command: Command, path: &'static str) -> Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start a server")?;
-        let stdout = child.stdout.take().context("the server has no output")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().parse();
-        let address = address.with_context(|| format!("no address but `{}`", line.trim()))?;
-        Ok(Self {
-            address,
-            path,
-            child,
-        })
-    }
-
-    pub(super) fn peak_kib(&self) -> Result<u64> {
-        peak_kib(self.child.id())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Its input ends, so it ends by itself; the wait leaves no zombie.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
+/// Starts Gatekeeper's.
+pub(super) fn theirs(
+    program: &Path,
+    policies: &Path,
+    folder: &Path,
+    workers: usize,
+) -> Result<Running> {
+    let mut command = Command::new(program);
+    command.arg(policies);
+    command.arg(folder.join(CERTIFICATE)).arg(folder.join(KEY));
+    command.env("GOMAXPROCS", workers.to_string());
+    Running::start("Gatekeeper", &mut command)
 }
 
 /// Is our webhook until its input ends.
@@ -92,18 +37,8 @@ pub(super) async fn serve(policies: &Path, folder: &Path) -> Result<()> {
     let given: Value = serde_json::from_slice(&std::fs::read(policies)?)?;
     let list = |key: &str| given.get(key).and_then(Value::as_array).cloned();
     let lists = ["templates", "constraints"].into_iter().filter_map(list);
-    let webhook = Arc::new(Webhook::fixed(vec![], vec![]).with_rego(lists.flatten().collect()));
-    let server = listener(folder).await?;
-    let stop = async {
-        let read = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        let _ = tokio::task::spawn_blocking(read).await;
-    };
-    let handler = move |request, _| {
-        let webhook = Arc::clone(&webhook);
-        async move { webhook.respond(request).await }
-    };
-    server.run(handler, stop).await;
-    Ok(())
+    let webhook = Webhook::fixed(vec![], vec![]).with_rego(lists.flatten().collect());
+    bench::serve_webhook(folder, webhook).await
 }
 
 /// Builds Gatekeeper's side.

@@ -1,4 +1,4 @@
-//! The client that drives both servers: HTTP/2 over TLS, as the API server does.
+//! The client that drives servers: HTTP/2 over TLS, as the API server does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,15 +16,13 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::bench_admission::review;
-
 /// One connection.
 pub(crate) struct Client {
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
-    pub(crate) async fn connect(address: SocketAddr, roots: &RootCertStore) -> Result<Self> {
+    pub(super) async fn connect(address: SocketAddr, roots: &RootCertStore) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -62,42 +60,44 @@ impl Client {
 }
 
 /// Times of requests.
-pub(crate) struct Samples {
-    pub(crate) nanoseconds: Histogram<u64>,
-    pub(crate) elapsed: Duration,
+pub(super) struct Samples {
+    nanoseconds: Histogram<u64>,
+    elapsed: Duration,
 }
 
 impl Samples {
-    pub(crate) fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         Ok(Self {
             nanoseconds: Histogram::new(3)?,
             elapsed: Duration::ZERO,
         })
     }
 
-    pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
+    pub(super) fn add(&mut self, other: &Self) -> Result<()> {
         self.nanoseconds.add(&other.nanoseconds)?;
         self.elapsed += other.elapsed;
         Ok(())
     }
 
     /// In microseconds.
-    pub(crate) fn quantile(&self, q: f64) -> f64 {
+    pub(super) fn quantile(&self, q: f64) -> f64 {
         self.nanoseconds.value_at_quantile(q) as f64 / 1000.0
     }
 
     /// Requests per second.
-    pub(crate) fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.nanoseconds.len() as f64 / self.elapsed.as_secs_f64()
     }
 }
 
-/// Requests one after the other, to `/mutate` and `/validate` in turns.
-pub(super) async fn alone(client: &mut Client, requests: u32) -> Result<Samples> {
-    let reviews = review::reviews()?;
+/// What is asked in turns: a path and a body each.
+pub(crate) type Asked = [(&'static str, Bytes)];
+
+/// Requests one after the other.
+pub(super) async fn alone(client: &mut Client, asked: &Asked, requests: u32) -> Result<Samples> {
     let mut samples = Samples::new()?;
     let began = Instant::now();
-    for (path, body) in reviews.iter().cycle().take(requests as usize) {
+    for (path, body) in asked.iter().cycle().take(requests as usize) {
         let sent = Instant::now();
         client.send(path, body.clone()).await?;
         let taken = u64::try_from(sent.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -108,14 +108,19 @@ pub(super) async fn alone(client: &mut Client, requests: u32) -> Result<Samples>
 }
 
 /// The same over all connections at once, each with its share.
-pub(super) async fn crowd(clients: &mut Vec<Client>, requests: u32) -> Result<Samples> {
+pub(super) async fn crowd(
+    clients: &mut Vec<Client>,
+    asked: &Asked,
+    requests: u32,
+) -> Result<Samples> {
     let share = requests.div_ceil(u32::try_from(clients.len())?.max(1));
     let began = Instant::now();
     let tasks: Vec<_> = clients
         .drain(..)
         .map(|mut client| {
+            let asked = asked.to_vec();
             tokio::spawn(async move {
-                let samples = alone(&mut client, share).await;
+                let samples = alone(&mut client, &asked, share).await;
                 (client, samples)
             })
         })
