@@ -8,6 +8,7 @@ mod day;
 mod denials;
 mod discovery;
 mod doors;
+mod dry_runs;
 mod fairness;
 mod faults;
 mod floods;

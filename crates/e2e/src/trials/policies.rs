@@ -13,9 +13,9 @@ use bulkhead_controls::{Facts, REGISTRY, judge, policies::policies};
 use bulkhead_model::admission::{Gvk, Gvr, UserInfo};
 use bulkhead_model::{AdmissionRequest, Operation, TenantRules, labels};
 use fastrand::Rng;
-use futures::StreamExt as _;
 use serde_json::{Value, json};
 
+use super::dry_runs::{delete_policy, dry_run, make_policy, seed, warnings};
 use super::policy_objects::{Sample, sample};
 use crate::Check;
 use crate::bed::{Bed, eventually};
@@ -32,16 +32,13 @@ const LABEL: &str = "policies.trial";
 const SAYS: &str = "Validation failed for ValidatingAdmissionPolicy '";
 
 fn agree(bed: &Bed) -> anyhow::Result<()> {
-    let seed = match std::env::var("BULKHEAD_E2E_SEED") {
-        Ok(text) => text.parse().context("BULKHEAD_E2E_SEED is no number")?,
-        Err(_) => SEED,
-    };
+    let seed = seed()?.unwrap_or(SEED);
     let tenants = tenants()?;
     let copies = copies();
     prepare(bed, &tenants, &copies)?;
     let outcome = compare(bed, &tenants, seed);
     for object in &copies {
-        bed.admin(&Request::delete(path_of(object)))?;
+        delete_policy(bed, object)?;
     }
     for namespace in tenants.keys() {
         bed.admin(&Request::delete(format!("/api/v1/namespaces/{namespace}")))?;
@@ -100,24 +97,13 @@ fn copies() -> Vec<Value> {
     copies
 }
 
-fn path_of(object: &Value) -> String {
-    let kind = match text(object, "/kind") {
-        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies",
-        _ => "validatingadmissionpolicybindings",
-    };
-    let name = text(object, "/metadata/name");
-    format!("/apis/admissionregistration.k8s.io/v1/{kind}/{name}")
-}
-
 fn prepare(
     bed: &Bed,
     tenants: &BTreeMap<String, TenantRules>,
     copies: &[Value],
 ) -> anyhow::Result<()> {
     for object in copies {
-        let path = path_of(object);
-        let collection = path.rsplit_once('/').map_or("", |(path, _)| path);
-        bed.do_as_admin(&Request::post(collection, object))?;
+        make_policy(bed, object)?;
     }
     for (name, rules) in tenants {
         let namespace = json!({
@@ -175,41 +161,23 @@ fn compare(bed: &Bed, tenants: &BTreeMap<String, TenantRules>, seed: u64) -> any
             sent < OBJECTS * 2,
             "the API server takes only {taken} of {sent} generated objects"
         );
-        let batch: Vec<(String, Sample)> = (0..200)
+        let batch: Vec<_> = (0..200)
             .map(|_| {
                 let namespace = rng.choice(&names).map_or("", |name| name.as_str());
-                (namespace.to_owned(), sample(&mut rng))
+                let mut sample = sample(&mut rng);
+                let (path, object) = (sample.path(namespace), sample.object.take());
+                ((namespace, sample), path, object)
             })
             .collect();
         sent += batch.len();
-        let answers = bed.wait(
-            futures::stream::iter(batch.into_iter().map(|(namespace, sample)| async move {
-                let path = sample.path(&namespace);
-                let request = Request::post(format!("{path}?dryRun=All"), &sample.object);
-                let response = bed.field.as_admin(&request).await;
-                (namespace, sample, response)
-            }))
-            .buffer_unordered(8)
-            .collect::<Vec<_>>(),
-        );
-        for (namespace, sample, response) in answers {
-            let response = response.context("the API server does not answer")?;
-            if response.status == 422 || response.status == 400 {
-                continue;
-            }
-            ensure!(
-                response.is_success(),
-                "unexpected: {} {}",
-                response.status,
-                response.message()
-            );
+        for ((namespace, sample), response) in dry_run(bed, batch)? {
             taken += 1;
             let says = warned(&response.headers);
-            let rules = tenants.get(&namespace).context("no such namespace")?;
+            let rules = tenants.get(namespace).context("no such namespace")?;
             // As the API server has judged it, with its defaults.
             let stored = response.json();
             let heard = spoken.get(sample.resource).cloned().unwrap_or_default();
-            let ours: BTreeSet<String> = rules_say(&sample, &stored, &namespace, rules)?
+            let ours: BTreeSet<String> = rules_say(&sample, &stored, namespace, rules)?
                 .into_iter()
                 .filter(|name| heard.contains(name.as_str()))
                 // Pod Security Admission is the second line at Kubernetes' own levels.
@@ -262,10 +230,8 @@ fn spoken() -> BTreeMap<String, BTreeSet<String>> {
 
 /// The controls that the API server's warnings name.
 fn warned(headers: &[(String, String)]) -> BTreeSet<String> {
-    headers
-        .iter()
-        .filter(|(name, value)| name.eq_ignore_ascii_case("warning") && value.contains(SAYS))
-        .filter_map(|(_, value)| {
+    warnings(headers, SAYS)
+        .filter_map(|value| {
             let (_, message) = value.split_once("with binding '")?;
             let (_, message) = message.split_once("': ")?;
             Some(message.split_once(':')?.0.to_owned())

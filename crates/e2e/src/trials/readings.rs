@@ -10,6 +10,7 @@ use bulkhead_attack::wire::Request;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::dry_runs::seed;
 use crate::Check;
 use crate::bed::{Bed, eventually};
 use crate::client::text;
@@ -24,10 +25,7 @@ pub(super) const TRIALS: &[(&str, Check)] = &[(
 const REQUESTS: usize = 500;
 
 fn agree(bed: &Bed) -> anyhow::Result<()> {
-    let seed = match std::env::var("BULKHEAD_E2E_SEED") {
-        Ok(text) => text.parse().context("BULKHEAD_E2E_SEED is no number")?,
-        Err(_) => fastrand::u64(..),
-    };
+    let seed = seed()?.unwrap_or_else(|| fastrand::u64(..));
     let guest = Guest::arrive(bed, "e2e-readings", &json!({}))?;
     let mark = bed.audit_mark()?;
     let log = bed.layout.log("gateway");

@@ -12,13 +12,12 @@ use bulkhead_attack::wire::Request;
 use bulkhead_model::Json;
 use bulkhead_psp::{NAMESPACE_LABEL, Pod, Policies, Translation, Verdict, apply, parse, translate};
 use fastrand::Rng;
-use futures::StreamExt as _;
 use serde_json::{Value, json};
 
+use super::dry_runs::{delete_policy, dry_run, make_policy, number, seed, warnings};
 use super::pod_policy_objects::{pod, policy};
 use crate::Check;
 use crate::bed::{Bed, eventually};
-use crate::client::text;
 
 pub(super) const TRIALS: &[(&str, Check)] = &[("translated::policies_admit_the_same_pods", agree)];
 
@@ -31,13 +30,6 @@ const SEED: u64 = 1;
 const SAYS: &str = "Validation failed for ValidatingAdmissionPolicy 'psp-";
 const RUNTIMES: &str = "/apis/node.k8s.io/v1/runtimeclasses";
 
-fn number(name: &str, default: u64) -> anyhow::Result<u64> {
-    match std::env::var(name) {
-        Ok(text) => text.parse().with_context(|| format!("{name} is no number")),
-        Err(_) => Ok(default),
-    }
-}
-
 /// A namespace, and the policy to which its pods are held.
 struct Held {
     translation: Translation,
@@ -45,7 +37,7 @@ struct Held {
 }
 
 fn agree(bed: &Bed) -> anyhow::Result<()> {
-    let mut rng = Rng::with_seed(number("BULKHEAD_E2E_SEED", SEED)?);
+    let mut rng = Rng::with_seed(seed()?.unwrap_or(SEED));
     let mut all = BTreeMap::new();
     for index in 0..POLICIES {
         let name = format!("translated-{index}");
@@ -67,7 +59,7 @@ fn agree(bed: &Bed) -> anyhow::Result<()> {
     let outcome = prepare(bed, &all).and_then(|()| compare(bed, &all, &mut rng));
     for (name, held) in &all {
         for object in [&held.translation.policy, &held.translation.binding] {
-            bed.admin(&Request::delete(path_of(object)))?;
+            delete_policy(bed, object)?;
         }
         bed.admin(&Request::delete(format!("/api/v1/namespaces/{name}")))?;
     }
@@ -75,15 +67,6 @@ fn agree(bed: &Bed) -> anyhow::Result<()> {
         bed.admin(&Request::delete(format!("{RUNTIMES}/{name}")))?;
     }
     outcome
-}
-
-fn path_of(object: &Value) -> String {
-    let kind = match text(object, "/kind") {
-        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies",
-        _ => "validatingadmissionpolicybindings",
-    };
-    let name = text(object, "/metadata/name");
-    format!("/apis/admissionregistration.k8s.io/v1/{kind}/{name}")
 }
 
 /// Everything is as `psp translate` prints it, but that it warns where it would refuse: then the
@@ -97,9 +80,7 @@ fn prepare(bed: &Bed, all: &BTreeMap<String, Held>) -> anyhow::Result<()> {
         let mut binding = held.translation.binding.clone();
         binding["spec"]["validationActions"] = json!(["Warn"]);
         for object in [&held.translation.policy, &binding] {
-            let path = path_of(object);
-            let collection = path.rsplit_once('/').map_or("", |(path, _)| path);
-            bed.do_as_admin(&Request::post(collection, object))?;
+            make_policy(bed, object)?;
         }
         // The label of the standard would speak too.
         let label = held.translation.labels.get(NAMESPACE_LABEL);
@@ -129,19 +110,10 @@ fn prepare(bed: &Bed, all: &BTreeMap<String, Held>) -> anyhow::Result<()> {
         let path = format!("/api/v1/namespaces/{name}/pods?dryRun=All");
         eventually("a translated policy", || {
             let response = bed.admin(&Request::post(path.as_str(), &bad))?;
-            Ok((!warned(&response.headers).is_empty()).then_some(()))
+            Ok(warnings(&response.headers, SAYS).next().map(drop))
         })?;
     }
     Ok(())
-}
-
-/// What the policies say.
-fn warned(headers: &[(String, String)]) -> Vec<&str> {
-    headers
-        .iter()
-        .filter(|(name, value)| name.eq_ignore_ascii_case("warning") && value.contains(SAYS))
-        .map(|(_, value)| value.as_str())
-        .collect()
 }
 
 /// Whether the policy admits a pod as it is. Annotations of seccomp do not count any more.
@@ -175,7 +147,7 @@ fn drawn(rng: &mut Rng, held: &Held) -> anyhow::Result<Value> {
 }
 
 fn compare(bed: &Bed, all: &BTreeMap<String, Held>, rng: &mut Rng) -> anyhow::Result<()> {
-    let wanted = number("BULKHEAD_E2E_PODS", PODS)?;
+    let wanted = number("BULKHEAD_E2E_PODS")?.unwrap_or(PODS);
     let names: Vec<&String> = all.keys().collect();
     let (mut taken, mut sent, mut admitted) = (0_u64, 0_u64, 0_u64);
     let mut differences = Vec::new();
@@ -188,31 +160,13 @@ fn compare(bed: &Bed, all: &BTreeMap<String, Held>, rng: &mut Rng) -> anyhow::Re
         for _ in 0..200 {
             let name = rng.choice(&names).context("no policy")?;
             let held = all.get(*name).context("no such policy")?;
-            batch.push((*name, held, drawn(rng, held)?));
+            let collection = format!("/api/v1/namespaces/{name}/pods");
+            batch.push((held, collection, drawn(rng, held)?));
         }
         sent += 200;
-        let answers = bed.wait(
-            futures::stream::iter(batch.into_iter().map(|(name, held, pod)| async move {
-                let path = format!("/api/v1/namespaces/{name}/pods?dryRun=All");
-                let response = bed.field.as_admin(&Request::post(path, &pod)).await;
-                (held, response)
-            }))
-            .buffer_unordered(8)
-            .collect::<Vec<_>>(),
-        );
-        for (held, response) in answers {
-            let response = response.context("the API server does not answer")?;
-            if response.status == 422 || response.status == 400 {
-                continue;
-            }
-            ensure!(
-                response.is_success(),
-                "{} {}",
-                response.status,
-                response.message()
-            );
+        for (held, response) in dry_run(bed, batch)? {
             taken += 1;
-            let says = warned(&response.headers);
+            let says: Vec<&str> = warnings(&response.headers, SAYS).collect();
             let failed = says.iter().find(|said| said.contains("resulted in error"));
             ensure!(failed.is_none(), "an expression fails: {failed:?}");
             let stored = response.json();
