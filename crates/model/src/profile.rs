@@ -72,6 +72,32 @@ impl FromStr for Profile {
 #[serde(try_from = "String", into = "String")]
 pub struct StandardsVersion(u16);
 
+/// The sysctls that the standards allow, and since when.
+const SYSCTLS: [(u16, &str); 14] = [
+    (0, "kernel.shm_rmid_forced"),
+    (0, "net.ipv4.ip_local_port_range"),
+    (0, "net.ipv4.ip_unprivileged_port_start"),
+    (0, "net.ipv4.ping_group_range"),
+    (0, "net.ipv4.tcp_syncookies"),
+    (27, "net.ipv4.ip_local_reserved_ports"),
+    (29, "net.ipv4.tcp_fin_timeout"),
+    (29, "net.ipv4.tcp_keepalive_intvl"),
+    (29, "net.ipv4.tcp_keepalive_probes"),
+    (29, "net.ipv4.tcp_keepalive_time"),
+    (32, "net.ipv4.tcp_rmem"),
+    (32, "net.ipv4.tcp_wmem"),
+    (37, "net.ipv4.tcp_notsent_lowat"),
+    (37, "net.ipv4.tcp_slow_start_after_idle"),
+];
+
+/// What the standards let containers be to SELinux, and since when.
+const SELINUX_TYPES: [(u16, &str); 4] = [
+    (0, "container_t"),
+    (0, "container_init_t"),
+    (0, "container_kvm_t"),
+    (31, "container_engine_t"),
+];
+
 impl StandardsVersion {
     /// What tenants are held to. 1.34 is the first to refuse probes that name a host; 1.35 lets
     /// pods in user namespaces be root.
@@ -87,6 +113,23 @@ impl StandardsVersion {
     #[must_use]
     pub const fn since(self, minor: u16) -> bool {
         self.0 >= minor
+    }
+
+    /// Whether `Baseline` lets pods set a sysctl, by its literal name.
+    #[must_use]
+    pub fn allow_sysctl(self, name: &str) -> bool {
+        self.lists(&SYSCTLS, name)
+    }
+
+    /// Whether `Baseline` lets containers be of a type of SELinux.
+    #[must_use]
+    pub fn allow_selinux_type(self, name: &str) -> bool {
+        self.lists(&SELINUX_TYPES, name)
+    }
+
+    fn lists(self, list: &[(u16, &str)], name: &str) -> bool {
+        list.iter()
+            .any(|(since, listed)| *listed == name && self.since(*since))
     }
 
     /// For serde: whether nothing needs to be said.

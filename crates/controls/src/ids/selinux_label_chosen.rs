@@ -75,16 +75,11 @@ fn others(
         let unset = value.as_str() == Some("");
         let standard = is_standard(rules)
             && field == "type"
-            && value.as_str().is_some_and(|kind| {
-                TYPES.contains(&kind) || (kind == ENGINE && rules.standards.since(31))
-            });
+            && value
+                .as_str()
+                .is_some_and(|kind| rules.standards.allow_selinux_type(kind));
         if !unset && !standard {
             findings.add(path().key(field), is(value));
         }
     }
 }
-
-/// What Kubernetes' standards let containers be.
-const TYPES: [&str; 3] = ["container_t", "container_init_t", "container_kvm_t"];
-/// Since 1.31 they may be this as well.
-const ENGINE: &str = "container_engine_t";

@@ -27,32 +27,13 @@ pub(crate) const CONTROL: Control = Control {
     mend: Mend::ByHand,
 };
 
-/// What Kubernetes' standards allow, and since when.
-const SAFE: [(u16, &str); 14] = [
-    (0, "kernel.shm_rmid_forced"),
-    (0, "net.ipv4.ip_local_port_range"),
-    (0, "net.ipv4.ip_unprivileged_port_start"),
-    (0, "net.ipv4.ping_group_range"),
-    (0, "net.ipv4.tcp_syncookies"),
-    (27, "net.ipv4.ip_local_reserved_ports"),
-    (29, "net.ipv4.tcp_fin_timeout"),
-    (29, "net.ipv4.tcp_keepalive_intvl"),
-    (29, "net.ipv4.tcp_keepalive_probes"),
-    (29, "net.ipv4.tcp_keepalive_time"),
-    (32, "net.ipv4.tcp_rmem"),
-    (32, "net.ipv4.tcp_wmem"),
-    (37, "net.ipv4.tcp_notsent_lowat"),
-    (37, "net.ipv4.tcp_slow_start_after_idle"),
-];
-
 fn check(pod: &Pod<'_>, context: &Context<'_>, findings: &mut Findings) {
     let sysctls = pod.security_context().list("sysctls");
     for (index, sysctl) in sysctls.iter().enumerate() {
         let name = Fields::of(Some(sysctl)).get("name");
         let written = name.and_then(Json::as_str);
         // Literally: the kubelet takes `net/ipv4/…` too, and so is more than one spelling refused.
-        let safe = |(since, safe): &(u16, &str)| written == Some(*safe) && context.since(*since);
-        if !SAFE.iter().any(safe) {
+        if !written.is_some_and(|name| context.rules.standards.allow_sysctl(name)) {
             let path = pod.path("spec.securityContext.sysctls").index(index);
             let detail = name.map_or_else(
                 || "is unset".to_owned(),

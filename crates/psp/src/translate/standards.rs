@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bulkhead_model::{Capability, HostPathPrefix};
+use bulkhead_model::{Capability, HostPathPrefix, StandardsVersion};
 use serde_json::{Map, Value, json};
 
 use crate::rules::{Rules, Users};
@@ -139,31 +139,6 @@ fn exceptions(rules: &Rules) -> Exceptions {
     }
 }
 
-/// The sysctls that `baseline` allows since 1.32.
-const BASELINE_SYSCTLS: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
-];
-
-/// The types of SELinux that `baseline` allows; user and role must be unset.
-const BASELINE_TYPES: [&str; 5] = [
-    "",
-    "container_t",
-    "container_init_t",
-    "container_kvm_t",
-    "container_engine_t",
-];
-
 /// Whether the policy allows nothing that it has a rule for and `baseline` refuses.
 fn baseline(rules: &Rules, exceptions: &Exceptions) -> bool {
     let spec = &rules.spec;
@@ -181,14 +156,14 @@ fn baseline(rules: &Rules, exceptions: &Exceptions) -> bool {
     let sysctls = spec
         .allowed_unsafe_sysctls
         .iter()
-        .all(|one| BASELINE_SYSCTLS.contains(&one.as_str()));
+        .all(|one| StandardsVersion::PINNED.allow_sysctl(one));
     let seccomp = !rules.seccomp.any && !rules.seccomp.allowed.contains("unconfined");
     let app_armor =
         rules.app_armor.written.is_none() || !rules.app_armor.allowed.contains("unconfined");
     let label = rules.se_linux.as_ref().is_none_or(|label| {
         label.user.is_empty()
             && label.role.is_empty()
-            && BASELINE_TYPES.contains(&label.kind.as_str())
+            && (label.kind.is_empty() || StandardsVersion::PINNED.allow_selinux_type(&label.kind))
     });
     !spec.privileged
         && !host
