@@ -5,7 +5,6 @@ import (
 
 	"github.com/open-policy-agent/frameworks/constraint/pkg/apis"
 	"github.com/open-policy-agent/frameworks/constraint/pkg/client"
-	"github.com/open-policy-agent/frameworks/constraint/pkg/client/drivers/rego"
 	"github.com/open-policy-agent/frameworks/constraint/pkg/client/reviews"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/gator/reader"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/mutation/types"
@@ -15,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"bulkhead.dev/oracles/rego/gatekeeper"
 )
 
 type gatekeeperCase struct {
@@ -57,15 +58,7 @@ func (c *gatekeeperCase) answer() gatekeeperAnswer {
 	if err := apis.AddToScheme(scheme); err != nil {
 		panic(err)
 	}
-	driver, err := rego.New()
-	if err != nil {
-		panic(err)
-	}
-	judge, err := client.NewClient(
-		client.Targets(&target.K8sValidationTarget{}),
-		client.Driver(driver),
-		client.EnforcementPoints(util.WebhookEnforcementPoint),
-	)
+	judge, err := gatekeeper.NewClient()
 	if err != nil {
 		panic(err)
 	}
@@ -125,4 +118,3 @@ func text(err error) string {
 	}
 	return err.Error()
 }
-

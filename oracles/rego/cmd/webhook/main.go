@@ -20,7 +20,6 @@ import (
 
 	"github.com/open-policy-agent/frameworks/constraint/pkg/apis"
 	"github.com/open-policy-agent/frameworks/constraint/pkg/client"
-	"github.com/open-policy-agent/frameworks/constraint/pkg/client/drivers/rego"
 	"github.com/open-policy-agent/frameworks/constraint/pkg/client/reviews"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/gator/reader"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/mutation/types"
@@ -29,6 +28,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"bulkhead.dev/oracles/rego/gatekeeper"
 )
 
 type policies struct {
@@ -83,15 +84,7 @@ func load(path string) (*client.Client, error) {
 	if err := apis.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	driver, err := rego.New()
-	if err != nil {
-		return nil, err
-	}
-	judge, err := client.NewClient(
-		client.Targets(&target.K8sValidationTarget{}),
-		client.Driver(driver),
-		client.EnforcementPoints(util.WebhookEnforcementPoint),
-	)
+	judge, err := gatekeeper.NewClient()
 	if err != nil {
 		return nil, err
 	}
