@@ -288,9 +288,8 @@ fn check_volume(
         errors.add(|| FieldError::invalid_text(at(""), "", &detail));
         return;
     };
-    let listed = |kind: &str| rules.spec.volumes.iter().any(|one| one == kind);
-    let token = kind == PROJECTED && volume.only_token && listed("secret");
-    if !(rules.all_volumes || listed(kind) || token) {
+    let token = kind == PROJECTED && volume.only_token && rules.may_mount("secret");
+    if !(rules.may_mount(kind) || token) {
         let detail = format!("{kind} volumes are not allowed to be used");
         errors.add(|| FieldError::invalid_text(at(""), kind, &detail));
         return;

@@ -62,6 +62,11 @@ pub(crate) struct Profiles {
 }
 
 impl Rules {
+    /// Whether volumes of a kind are allowed, as `volumes` names kinds.
+    pub(crate) fn may_mount(&self, kind: &str) -> bool {
+        self.all_volumes || self.spec.volumes.iter().any(|one| one == kind)
+    }
+
     /// # Errors
     /// Why the policy cannot be held against pods: the original leaves such policies out.
     pub(crate) fn of(policy: &PodSecurityPolicy) -> Result<Self, Vec<String>> {

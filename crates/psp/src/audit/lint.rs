@@ -46,7 +46,6 @@ fn contradictions(
             "`volumes` is empty, which allows none: a pod with its ServiceAccount's token is refused; list `secret` or `projected` at least",
         );
     }
-    let mounts = |kind: &str| rules.all_volumes || spec.volumes.iter().any(|one| one == kind);
     for (set, kind, field) in [
         (
             !spec.allowed_host_paths.is_empty(),
@@ -64,7 +63,7 @@ fn contradictions(
             "allowedCSIDrivers",
         ),
     ] {
-        if set && !mounts(kind) {
+        if set && !rules.may_mount(kind) {
             wrong(&format!(
                 "`{field}` has no effect: `volumes` does not allow `{kind}`"
             ));

@@ -145,14 +145,13 @@ fn host(rules: &Rules, all: &mut Writer) {
 
 fn volumes(rules: &Rules, all: &mut Writer) {
     let spec = &rules.spec;
-    let listed = |kind: &str| rules.all_volumes || spec.volumes.iter().any(|one| one == kind);
     let mut may: Vec<String> = kinds()
         .into_iter()
-        .filter(|kind| listed(kind))
+        .filter(|kind| rules.may_mount(kind))
         .flat_map(fields_of)
         .map(|field| format!("has(v.{field})"))
         .collect();
-    if listed("secret") && !listed(PROJECTED) {
+    if rules.may_mount("secret") && !rules.may_mount(PROJECTED) {
         may.push(format!("(has(v.projected) && {ONLY_TOKEN})"));
     }
     let names = if rules.all_volumes {
@@ -164,14 +163,14 @@ fn volumes(rules: &Rules, all: &mut Writer) {
         format!("variables.volumes.all(v, {})", any(&may)),
         format!("volumes are allowed of these kinds only: {names}"),
     );
-    if listed(HOST_PATH) && !spec.allowed_host_paths.is_empty() {
+    if rules.may_mount(HOST_PATH) && !spec.allowed_host_paths.is_empty() {
         host_paths(&spec.allowed_host_paths, all);
     }
     for (kind, field, drivers) in [
         (FLEX, "flexVolume", &spec.allowed_flex_volumes),
         (CSI, "csi", &spec.allowed_csi_drivers),
     ] {
-        if listed(kind) && !drivers.is_empty() {
+        if rules.may_mount(kind) && !drivers.is_empty() {
             let drivers = list(drivers.iter().map(String::as_str));
             all.ask(
                 format!(

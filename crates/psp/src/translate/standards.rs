@@ -147,7 +147,7 @@ fn baseline(rules: &Rules, exceptions: &Exceptions) -> bool {
         && addable(rules).all(|one| {
             Capability::BASELINE.contains(&one) || exceptions.capabilities.contains(one)
         });
-    let host_path = may_mount(rules, "hostPath") && exceptions.host_paths.is_empty();
+    let host_path = rules.may_mount("hostPath") && exceptions.host_paths.is_empty();
     let ports = spec.host_ports.iter().any(|range| range.max > 0);
     let proc_mount = spec
         .allowed_proc_mount_types
@@ -175,10 +175,6 @@ fn baseline(rules: &Rules, exceptions: &Exceptions) -> bool {
         && seccomp
         && app_armor
         && label
-}
-
-fn may_mount(rules: &Rules, kind: &str) -> bool {
-    rules.all_volumes || rules.spec.volumes.iter().any(|one| one == kind)
 }
 
 /// The volumes that `restricted` allows.
@@ -251,7 +247,7 @@ fn pod_security(
     if !more.is_empty() {
         fields.insert("allowedCapabilities".into(), json!(more));
     }
-    if level != Level::Privileged && may_mount(rules, "hostPath") {
+    if level != Level::Privileged && rules.may_mount("hostPath") {
         let paths: Vec<Value> = exceptions
             .host_paths
             .iter()
