@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead_rego::{Action, Inventory, Judge, LEFT_ALONE, Policies, Refusal, Violation, is_quiet};
+use bulkhead_rego::{
+    Action, Inventory, Judge, Policies, Refusal, Violation, is_of_the_platform, is_quiet,
+};
 use bulkhead_report::Level;
 use serde_json::Value;
 
@@ -61,13 +63,8 @@ impl Rego {
         };
         let group = text("/apiVersion");
         let group = group.split_once('/').map_or("", |(group, _)| group);
-        let within = if group.is_empty() && text("/kind") == "Namespace" {
-            text("/metadata/name")
-        } else {
-            text("/metadata/namespace")
-        };
         // As in the cluster.
-        if is_quiet(group, text("/kind")) || LEFT_ALONE.contains(&within) {
+        if is_quiet(group, text("/kind")) || is_of_the_platform(object) {
             return Vec::new();
         }
         let free = shared.free().pop();

@@ -11,8 +11,8 @@ use bulkhead_cluster::{Cluster, ClusterError, DeleteOptions, Kind, Listable, Obj
 use bulkhead_isolation::LABEL_MANAGED_BY;
 use bulkhead_model::labels;
 use bulkhead_rego::{
-    Audit, CONSTRAINTS, Inventory, Judge, LEFT_ALONE, NOTHING_SYNCED, Policies, Process, REPORTS,
-    Refusal, bare_policy, covers, is_quiet, load, policy_id,
+    Audit, CONSTRAINTS, Inventory, Judge, NOTHING_SYNCED, Policies, Process, REPORTS, Refusal,
+    bare_policy, covers, is_of_the_platform, is_quiet, load, policy_id,
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -236,16 +236,10 @@ impl Outcome {
 
 /// Judges one object, unless the platform's namespaces are not asked about.
 fn one(judge: &mut Judge, audit: &mut Audit, object: &Value, namespaces: &BTreeMap<String, Value>) {
-    let of = text(object, "/metadata/namespace");
-    let is_namespace = text(object, "/kind") == "Namespace" && text(object, "/apiVersion") == "v1";
-    let within = if is_namespace {
-        text(object, "/metadata/name")
-    } else {
-        of
-    };
-    if LEFT_ALONE.contains(&within) {
+    if is_of_the_platform(object) {
         return;
     }
+    let of = text(object, "/metadata/namespace");
     let namespace = namespaces.get(of);
     let found = judge.audit(object, namespace);
     if found.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bulkhead_model::labels;
+use bulkhead_model::quiet::{PLATFORM_NAMESPACES, QUIET_GROUPS};
 use serde_json::{Value, json};
 
 use crate::carriers::{Carrier, Carriers, Phase};
@@ -152,18 +153,12 @@ fn rego(carriers: &Carriers, client: &WebhookClient) -> [Value; 5] {
         tenants_namespaces(),
         Some(json!({"name": "not-judged", "expression": format!("!({})", judged_kinds(carriers))})),
     );
-    let systems = [
-        "kube-system",
-        "kube-node-lease",
-        "kube-public",
-        labels::SYSTEM_NAMESPACE,
-    ];
     let mut elsewhere = asked(
         "rego-elsewhere",
         json!([objects("*")]),
         json!({"matchExpressions": [
             {"key": labels::TENANT, "operator": "DoesNotExist"},
-            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": systems},
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": PLATFORM_NAMESPACES},
         ]}),
         None,
     );
@@ -219,11 +214,9 @@ fn judged_kinds(carriers: &Carriers) -> String {
 
 /// What the cluster says of itself all the time is no policy's affair, nor are policies.
 fn quiet() -> Value {
-    let groups = "['coordination.k8s.io', 'events.k8s.io', 'authentication.k8s.io', 'authorization.k8s.io', \
-                  'templates.gatekeeper.sh', 'constraints.gatekeeper.sh', 'admissionregistration.k8s.io', \
-                  'apiextensions.k8s.io', 'config.gatekeeper.sh', 'wgpolicyk8s.io']";
+    let groups = QUIET_GROUPS.map(|group| format!("'{group}'")).join(", ");
     let expression = format!(
-        "!(request.resource.group in {groups} || request.resource.group == '' && request.resource.resource in ['events', 'nodes', 'bindings'])"
+        "!(request.resource.group in [{groups}] || request.resource.group == '' && request.resource.resource in ['events', 'nodes', 'bindings'])"
     );
     json!({"name": "no-talk-of-the-cluster-with-itself", "expression": expression})
 }

@@ -21,6 +21,7 @@ pub mod network;
 pub mod nodes;
 pub mod profile;
 pub mod quantity;
+pub mod quiet;
 pub mod rules;
 pub mod serial;
 pub mod tenant;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bulkhead_model::quiet::{PLATFORM_NAMESPACES, QUIET_GROUPS};
 use serde_json::{Value, json};
 
 use crate::policies::Violation;
@@ -17,30 +18,23 @@ const LONGEST: usize = 256;
 /// The API group of PolicyReports.
 pub const REPORTS: &str = "wgpolicyk8s.io";
 
-/// Namespaces of the platform, which no policy is asked about.
-pub const LEFT_ALONE: [&str; 4] = [
-    "kube-system",
-    "kube-node-lease",
-    "kube-public",
-    "bulkhead-system",
-];
+/// Whether an object is a namespace of the platform's or stands in one: no policy is asked about it.
+#[must_use]
+pub fn is_of_the_platform(object: &Value) -> bool {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let is_namespace = (text("/apiVersion"), text("/kind")) == (Some("v1"), Some("Namespace"));
+    let within = text(if is_namespace {
+        "/metadata/name"
+    } else {
+        "/metadata/namespace"
+    });
+    within.is_some_and(|within| PLATFORM_NAMESPACES.contains(&within))
+}
 
 /// What the cluster says of itself all the time, and policies: no policy is asked about them.
 #[must_use]
 pub fn is_quiet(group: &str, kind: &str) -> bool {
-    const GROUPS: [&str; 10] = [
-        "admissionregistration.k8s.io",
-        "apiextensions.k8s.io",
-        "authentication.k8s.io",
-        "authorization.k8s.io",
-        "config.gatekeeper.sh",
-        "constraints.gatekeeper.sh",
-        "coordination.k8s.io",
-        "events.k8s.io",
-        "templates.gatekeeper.sh",
-        REPORTS,
-    ];
-    GROUPS.contains(&group)
+    QUIET_GROUPS.contains(&group)
         || (group.is_empty() && ["Binding", "ComponentStatus", "Event", "Node"].contains(&kind))
 }
 

@@ -31,7 +31,9 @@ mod syntax;
 mod template;
 mod tree;
 
-pub use audit::{Audit, LEFT_ALONE, MOST_VIOLATIONS, REPORTS, covers, is_quiet, report_crds};
+pub use audit::{
+    Audit, MOST_VIOLATIONS, REPORTS, covers, is_of_the_platform, is_quiet, report_crds,
+};
 pub use config::{
     CONFIG, CONFIG_NAMESPACE, Config, NOTHING_SYNCED, Process, SyncedKind, config_crd,
 };
