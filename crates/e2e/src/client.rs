@@ -5,7 +5,7 @@ use bulkhead_attack::wire::{Client, Request, Response};
 use bulkhead_attack::{Account, Credential, Door};
 use serde_json::Value;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, eventually};
 
 impl Bed {
     /// Sends a request as the cluster's administrator, straight to the API server.
@@ -18,6 +18,13 @@ impl Bed {
     /// The same, and it must succeed.
     pub(crate) fn do_as_admin(&self, request: &Request) -> anyhow::Result<Value> {
         succeeded(&self.admin(request)?)
+    }
+
+    /// Waits until what stands at a path is gone.
+    pub(crate) fn gone(&self, path: &str) -> anyhow::Result<()> {
+        eventually(&format!("`{path}` is gone"), || {
+            Ok((self.admin(&Request::get(path))?.status == 404).then_some(()))
+        })
     }
 
     /// Sends a request as the first tenant's admin, through the gateway.

@@ -83,10 +83,7 @@ impl<'a> Guest<'a> {
     /// Deletes the Tenant, and waits until it and its namespaces are gone.
     pub(crate) fn leave(self) -> anyhow::Result<()> {
         self.bed.do_as_admin(&Request::delete(self.path()))?;
-        let path = self.path();
-        eventually("the guest's Tenant is gone", || {
-            Ok((self.bed.admin(&Request::get(path.as_str()))?.status == 404).then_some(()))
-        })
+        self.bed.gone(&self.path())
     }
 }
 

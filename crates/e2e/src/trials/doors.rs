@@ -109,6 +109,8 @@ fn folders(bed: &Bed) -> anyhow::Result<()> {
     // A pod may wait for it; once it is there on a disk, it is bound.
     bed.do_as_tenant(&Request::delete(format!("{claims}/e2e-folder")))?;
     bed.do_as_admin(&Request::delete(format!("{volumes}/e2e-folder")))?;
+    // The claim goes once a controller has seen that no pod uses it.
+    bed.gone(&format!("{claims}/e2e-folder"))?;
     let disk = json!({"driver": "e2e.example", "volumeHandle": "1"});
     bed.do_as_admin(&Request::post(volumes, &volume("e2e-disk", "csi", &disk)))?;
     bed.do_as_tenant(&Request::post(claims.as_str(), &claim))?;

@@ -180,10 +180,7 @@ fn deletion(bed: &Bed) -> anyhow::Result<()> {
         &json!({"metadata": {"finalizers": null}}),
     );
     bed.do_as_admin(&free)?;
-    let path = guest.path();
-    eventually("the Tenant is gone", || {
-        Ok((bed.admin(&Request::get(path.as_str()))?.status == 404).then_some(()))
-    })?;
+    bed.gone(&guest.path())?;
     let all = format!("/api/v1/namespaces?labelSelector={}", of_tenant("e2e-gone"));
     ensure!(
         names(&bed.do_as_admin(&Request::get(all))?).is_empty(),

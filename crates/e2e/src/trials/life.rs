@@ -218,11 +218,7 @@ fn restore(bed: &Bed) -> anyhow::Result<()> {
     bed.start("controller")?;
     taken_away?;
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces";
-    let gone = |path: String| {
-        eventually(&format!("`{path}` is gone"), || {
-            Ok((bed.admin(&Request::get(path.as_str()))?.status == 404).then_some(()))
-        })
-    };
+    let gone = |path: String| bed.gone(&path);
     gone(format!(
         "{rbac}/bulkhead-system/roles/bulkhead-claims-{}",
         guest.name
